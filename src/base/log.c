@@ -1,0 +1,50 @@
+/* The log; owns the list of sinks. */
+#include "base/log.h"
+#include "base/fmt.h"
+
+static log_sink sinks[LOG_SINKS];
+static unsigned sink_count;
+
+void log_add_sink(log_sink sink)
+{
+	if (sink_count < LOG_SINKS)
+		sinks[sink_count++] = sink;
+}
+
+void log_reset(void)
+{
+	sink_count = 0;
+}
+
+static void log_emit(const char *line)
+{
+	for (unsigned i = 0; i < sink_count; i++)
+		sinks[i](line);
+}
+
+void log_line(const char *format, ...)
+{
+	char line[LOG_LINE_MAX];
+	va_list args;
+
+	va_start(args, format);
+	fmt_vprint(line, sizeof(line), format, args);
+	va_end(args);
+	log_emit(line);
+}
+
+void log_limited(struct log_limit *limit, const char *format, ...)
+{
+	char line[LOG_LINE_MAX];
+	va_list args;
+	uint32_t n = ++limit->seen;
+
+	if (n > LOG_BURST && n % 4096)
+		return;
+	va_start(args, format);
+	fmt_vprint(line, sizeof(line), format, args);
+	va_end(args);
+	log_emit(line);
+	if (n == LOG_BURST)
+		log_emit("(more of these are counted, and every 4096th is shown)");
+}

@@ -1,0 +1,32 @@
+/*
+ * The log. One line per call, no newline at its end, lower case, beginning with the subject
+ * ("nvme 00:04.0: ..."). Lines go to every sink; the EFI room installs the sinks. Never allocates
+ * and may be called on the exit path, where guests can trigger it only through log_limited.
+ */
+#ifndef POSTERN_BASE_LOG_H
+#define POSTERN_BASE_LOG_H
+
+#include "base/types.h"
+
+#define LOG_LINE_MAX 200u /* bytes, NUL included; longer lines are cut */
+#define LOG_SINKS    3u
+
+typedef void (*log_sink)(const char *line);
+
+/* Adds a sink; more than LOG_SINKS are ignored. log_reset forgets them all. */
+void log_add_sink(log_sink sink);
+void log_reset(void);
+
+void log_line(const char *format, ...) printf_like(1, 2);
+
+/*
+ * A budget for lines that a guest can cause: the first `burst` pass, then every 4096th with a
+ * count. Zero-initialised budgets have a burst of LOG_BURST.
+ */
+#define LOG_BURST 8u
+struct log_limit {
+	uint32_t seen;
+};
+void log_limited(struct log_limit *limit, const char *format, ...) printf_like(2, 3);
+
+#endif

@@ -1,0 +1,19 @@
+/* The CPUID leaves of the guest's CPU: one table of what passes from the host's. */
+#ifndef POSTERN_CORE_CPUID_H
+#define POSTERN_CORE_CPUID_H
+
+#include "hw/cpu.h"
+
+struct vm;
+struct vmexit;
+
+/* Reads the host's leaves once, so that the exit path only looks up. */
+void cpuid_init(struct vm *vm);
+
+/* What the guest sees for a leaf. */
+struct cpuid_regs cpuid_answer(const struct vm *vm, uint32_t leaf, uint32_t subleaf);
+
+/* VMEXIT_CPUID. */
+void cpuid_exit(struct vm *vm, const struct vmexit *e);
+
+#endif

@@ -1,0 +1,73 @@
+/*
+ * The contract of everything that the guest can address: one handler shape for ports, MMIO and
+ * configuration space.
+ */
+#ifndef POSTERN_CORE_DEVICE_H
+#define POSTERN_CORE_DEVICE_H
+
+#include "base/arena.h"
+#include "base/types.h"
+#include "hw/pci.h"
+
+struct vm;
+struct device;
+
+/* What a handler made of an access. Never an error code. */
+enum io_result {
+	IO_DONE,   /* answered; a read's value is in the access */
+	IO_PASS,   /* do just this on the real hardware, at the region's hw address */
+	IO_REJECT, /* the bus's answer to nobody: all ones, writes dropped */
+	IO_FAULT,  /* #GP to the guest */
+};
+
+/*
+ * One access inside a region: offset from its base in bytes, size 1, 2, 4 or 8, value of a write
+ * (upper bytes zero) or place for a read. It never crosses the region's end.
+ */
+struct io_access {
+	uint64_t offset, value;
+	uint8_t size;
+	bool write;
+};
+
+typedef enum io_result (*io_handler)(struct device *dev, struct io_access *a);
+
+enum device_mode { DEVICE_HIDDEN, DEVICE_RESTRICTED };
+
+/*
+ * A mediator for a real device. attach is called once, before the guest runs, after the firmware's
+ * driver has left; detach undoes attach and quiesce and leaves the device quiet, as its next
+ * driver expects it. All but attach may be called when attach failed half way.
+ */
+struct device_ops {
+	const char *name;
+	/* Takes the device: allocates from the arena, adds regions, quiets the hardware. */
+	int (*attach)(struct device *dev, struct arena *arena);
+	/* No DMA and no interrupt of the device after this; bounded. 0 or -E_TIMEOUT. */
+	int (*quiesce)(struct device *dev);
+	void (*detach)(struct device *dev);
+	/*
+	 * Called outside the guest after each firmware window, when the device's interrupt fired or a
+	 * tick passed: completions, interrupt lines. Bounded work.
+	 */
+	void (*poll)(struct device *dev);
+	/* Base address register n of the guest's view now decodes at base, or not at all. */
+	int (*bar_moved)(struct device *dev, unsigned bar, uint64_t base, bool enabled);
+};
+
+#define DEVICE_NAME_MAX 24u
+
+struct device {
+	const struct device_ops *ops; /* NULL for parts of the virtual machine: PIC, PIT... */
+	struct vm *vm;
+	void *state; /* the owner's */
+	char name[DEVICE_NAME_MAX]; /* "nvme 00:04.0" */
+	pci_bdf_t bdf;
+	enum device_mode mode;
+	uint8_t irq; /* the line of the guest's PIC that the device drives */
+	/* Set by the host's interrupt handler, cleared by poll. */
+	volatile bool irq_fired;
+	uint64_t denied; /* accesses and commands that the policy refused */
+};
+
+#endif

@@ -1,0 +1,27 @@
+/*
+ * The two owners of the vector registers. Freestanding code of ours never touches them, so they
+ * hold the guest's values all the time, and are swapped only around the firmware's window.
+ */
+#ifndef POSTERN_CORE_FPU_H
+#define POSTERN_CORE_FPU_H
+
+#include "base/arena.h"
+
+struct fpu {
+	void *host_area, *guest_area; /* XSAVE areas of all components the CPU has */
+	uint64_t supported;	      /* XCR0 bits of the CPU; 0: no XSAVE, FXSAVE is used */
+	uint64_t host_xcr0, guest_xcr0;
+	bool guest_loaded;
+};
+
+/* Sizes the areas from CPUID.0Dh. -E_NOMEM. */
+int fpu_init(struct fpu *f, struct arena *arena) must_check;
+
+/*
+ * Both swap the whole state, XCR0 included, and do nothing when it is there already. The caller
+ * has set CR4.OSFXSR, and CR4.OSXSAVE if the CPU has XSAVE, and cleared CR0.TS and EM.
+ */
+void fpu_load_guest(struct fpu *f);
+void fpu_load_host(struct fpu *f);
+
+#endif

@@ -1,0 +1,119 @@
+/*
+ * The virtual machine: everything that an exit can touch hangs on this struct, and the loop that
+ * runs it. One instance, owned by the EFI room.
+ */
+#ifndef POSTERN_CORE_VM_H
+#define POSTERN_CORE_VM_H
+
+#include "core/device.h"
+#include "core/gmem.h"
+#include "core/region.h"
+#include "core/slpt.h"
+#include "core/vcpu.h"
+#include "hw/cpu.h"
+
+/* Why the guest ended; each maps to an action in the configuration. */
+enum vm_stop_reason {
+	STOP_NONE,
+	STOP_BOOT,	   /* the guest asked for the hand-back with a target */
+	STOP_GUEST_FAILED, /* the guest asked for it with a failure */
+	STOP_RESET,	   /* reset through a port */
+	STOP_POWEROFF,	   /* power off, or halted with interrupts off */
+	STOP_TRIPLE_FAULT,
+	STOP_TIME_LIMIT,
+	STOP_ENTRY_FAILED, /* the processor refused the guest: a defect of ours */
+	STOP_REASONS
+};
+
+/* "guest reset", ...; never NULL. */
+const char *vm_stop_name(enum vm_stop_reason reason);
+
+enum boot_target { BOOT_DEFAULT, BOOT_PATH, BOOT_NEXT };
+
+#define BOOT_PATH_MAX 512u
+
+struct vm_stop {
+	enum vm_stop_reason reason;
+	enum boot_target target;
+	char path[BOOT_PATH_MAX + 1]; /* UTF-8, for BOOT_PATH */
+	uint32_t code;		      /* of STOP_GUEST_FAILED */
+};
+
+/* The guest's interrupt controller, as devices and the run loop see it. */
+struct irqchip_ops {
+	void (*set_line)(void *chip, unsigned irq, bool high);
+	bool (*pending)(void *chip);
+	/* Acknowledges the highest pending interrupt: its vector, or -1 if there is none. */
+	int (*acknowledge)(void *chip);
+};
+
+typedef void (*exit_handler)(struct vm *vm, const struct vmexit *e);
+
+#define VM_DEVICES_MAX 16u
+#define VM_TIMERS_MAX  8u
+#define CPUID_LEAVES   48u
+
+/* Called after each firmware window with the TSC: timers of the virtual machine. */
+struct vm_timer {
+	void (*tick)(void *arg, uint64_t tsc);
+	void *arg;
+};
+
+struct cpuid_leaf {
+	uint32_t leaf, subleaf;
+	struct cpuid_regs regs;
+};
+
+struct vm {
+	struct vcpu vcpu;
+	struct gmem gmem;
+	struct slpt slpt;
+	struct region_table pio, mmio;
+	const struct irqchip_ops *irqchip;
+	void *irqchip_state;
+	struct device *device[VM_DEVICES_MAX];
+	unsigned device_count;
+	struct vm_timer timer[VM_TIMERS_MAX];
+	unsigned timer_count;
+	exit_handler handler[VMEXIT_KINDS];
+	struct vm_stop stop;
+	uint64_t time_limit_tsc; /* absolute, 0 for none */
+
+	struct cpuid_leaf cpuid[CPUID_LEAVES];
+	unsigned cpuid_count;
+	uint64_t msr_shadow[16]; /* values behind core/msr.c's table */
+
+	/* Statistics. */
+	uint64_t exits[VMEXIT_KINDS];
+	uint64_t interrupts; /* injected into the guest */
+	uint64_t idle_tsc;   /* spent in the firmware's HLT on the guest's behalf */
+	uint64_t unclaimed_pio, unclaimed_mmio;
+};
+
+/*
+ * Fills in core's own handlers; the pio and mmio rooms add theirs (handler[VMEXIT_PIO] and
+ * handler[VMEXIT_NPF]).
+ */
+void vm_init(struct vm *vm);
+
+int vm_add_device(struct vm *vm, struct device *dev) must_check;
+int vm_add_timer(struct vm *vm, void (*tick)(void *arg, uint64_t tsc), void *arg) must_check;
+
+static inline void vm_set_irq(struct vm *vm, unsigned irq, bool high)
+{
+	vm->irqchip->set_line(vm->irqchip_state, irq, high);
+}
+
+/* Ends the run loop after the current exit; the first reason wins. */
+void vm_request_stop(struct vm *vm, enum vm_stop_reason reason);
+
+/*
+ * One access by the guest to a region, or to nothing (r NULL): calls the handler, does what it
+ * says on the real hardware, counts. False: #GP is due and the instruction must not complete.
+ */
+bool vm_io(struct vm *vm, struct region *r, struct io_access *a, bool port);
+
+/* Runs the guest until something requests a stop. Host interrupts are off inside, but in windows. */
+void vm_run(struct vm *vm);
+
+#endif
