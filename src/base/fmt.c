@@ -29,7 +29,6 @@ static void put_padded(struct sink *s, const struct spec *sp, const char *text, 
 	if (zeros > 0 && *text == '-') {
 		put(s, *text++);
 		len--;
-		pad--;
 	}
 	for (; zeros > 0; zeros--)
 		put(s, '0');
