@@ -11,7 +11,7 @@ static int enter(char c)
 {
 	if (c == fails)
 		return -E_IO;
-	strncat(trace, &c, 1);
+	strcat(trace, (const char[]){c, 0});
 	return 0;
 }
 
