@@ -52,7 +52,7 @@ static EFIAPI void tick(EFI_EVENT event, void *context)
 	for (unsigned i = 0; i < 4; i++)
 		b->tick_dr[i] = hw_read_dr(i);
 	b->tick_dr7 = hw_read_dr(7);
-	b->tick_fs = hw_rdmsr(MSR_FS_BASE);
+	b->tick_fs_base = hw_rdmsr(MSR_FS_BASE);
 	b->tick_star = hw_rdmsr(MSR_STAR);
 }
 
@@ -97,6 +97,9 @@ static const char *set_up(struct bench *b)
 	if (bs->CreateEvent(EVT_TIMER | EVT_NOTIFY_SIGNAL, TPL_CALLBACK, tick, b, &event) ||
 		bs->SetTimer(event, TimerPeriodic, TICK_100NS))
 		return "no timer event";
+	/* Something to find again; no breakpoint is on. */
+	for (unsigned i = 0; i < 4; i++)
+		hw_write_dr(i, 0xd0000 + i);
 	log_line("backend-test: %s", b->ops->name);
 	return NULL;
 }
@@ -148,6 +151,8 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
 		for (unsigned i = 0; i < bench_case_count; i++)
 			bench_run_case(b, &bench_cases[i]);
 		check_ticks(b, "ticks-after");
+		for (unsigned i = 0; i < 4; i++)
+			hw_write_dr(i, 0);
 	}
 	log_line("backend-test: %u passed, %u failed, %u skipped", b->passed_count, b->failed_count,
 		b->skipped_count);
