@@ -6,8 +6,8 @@
 
 #include "base/types.h"
 
-#define BIT(n)	     (1ull << (n))
-#define BITS(hi, lo) ((~0ull >> (63 - (hi))) & (~0ull << (lo)))
+#define BIT(n)		     (1ull << (n))
+#define BITS(hi, lo)	     ((~0ull >> (63 - (hi))) & (~0ull << (lo)))
 
 /* The field under a mask, shifted down; and a value shifted up into a mask. */
 #define FIELD_GET(mask, reg) (((reg) & (mask)) >> __builtin_ctzll(mask))

@@ -60,7 +60,7 @@ struct device_ops {
 struct device {
 	const struct device_ops *ops; /* NULL for parts of the virtual machine: PIC, PIT... */
 	struct vm *vm;
-	void *state; /* the owner's */
+	void *state;		    /* the owner's */
 	char name[DEVICE_NAME_MAX]; /* "nvme 00:04.0" */
 	pci_bdf_t bdf;
 	enum device_mode mode;

@@ -24,4 +24,8 @@ int fpu_init(struct fpu *f, struct arena *arena) must_check;
 void fpu_load_guest(struct fpu *f);
 void fpu_load_host(struct fpu *f);
 
+/* The guest's XCR0, wherever it is now; guest code can change it without an exit on some CPUs. */
+uint64_t fpu_guest_xcr0(const struct fpu *f);
+void fpu_set_guest_xcr0(struct fpu *f, uint64_t value);
+
 #endif

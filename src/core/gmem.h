@@ -37,8 +37,8 @@ int gmem_fill(struct gmem *m, gpa_t at, uint8_t value, size_t len) must_check;
  * For DMA: the host address behind a guest address, and in *ret_len how many bytes from there on
  * are contiguous in host memory, at most len. -E_FAULT, or -E_INVAL for a length of 0.
  */
-int gmem_translate(const struct gmem *m, gpa_t at, uint64_t len, hpa_t *ret_hpa, uint64_t *ret_len)
-	must_check;
+int gmem_translate(
+	const struct gmem *m, gpa_t at, uint64_t len, hpa_t *ret_hpa, uint64_t *ret_len) must_check;
 
 /* Bytes of guest memory in all. */
 uint64_t gmem_size(const struct gmem *m);

@@ -13,6 +13,9 @@ struct vmexit;
 /* May the guest use the real register without an exit? For the back ends' bitmaps. */
 bool msr_is_direct(uint32_t index);
 
+/* Puts the initial values into vm->msr_shadow. */
+void msr_init(struct vm *vm);
+
 /* VMEXIT_MSR: answers or injects #GP. */
 void msr_exit(struct vm *vm, const struct vmexit *e);
 

@@ -9,12 +9,12 @@
 #include "core/device.h"
 
 struct region {
-	uint64_t base, len;   /* ports, or guest-physical bytes */
-	uint64_t hw;	      /* the real port or host-physical address, for IO_PASS */
+	uint64_t base, len; /* ports, or guest-physical bytes */
+	uint64_t hw;	    /* the real port or host-physical address, for IO_PASS */
 	struct device *dev;
 	io_handler handler;
-	const char *name;     /* for the log; static text */
-	bool enabled;	      /* a disabled region isn't found: decoding is off */
+	const char *name; /* for the log; static text */
+	bool enabled;	  /* decoded now; region_add sets it */
 	/*
 	 * Ports only. byte_wide: an 8-bit device on the ISA bus, so that its handler sees wider
 	 * accesses as bytes in rising order. read_block, or NULL: n items of a->size bytes read at
@@ -28,24 +28,31 @@ struct region {
 #define REGION_MAX 64u
 
 struct region_table {
-	struct region *slot[REGION_MAX]; /* sorted by base; the enabled ones never overlap */
+	struct region *slot[REGION_MAX]; /* the enabled ones, sorted by base; they never overlap */
 	unsigned count;
 };
 
 /*
- * The region stays the caller's and must outlive the table. -E_EXIST if it is enabled and overlaps
- * an enabled one, -E_NOMEM if the table is full, -E_INVAL if it is empty or wraps.
+ * Makes a region decode at r->base. It stays the caller's and must outlive its stay in the table.
+ * -E_EXIST if it overlaps another, -E_NOMEM if the table is full, -E_INVAL if it is empty, wraps, or
+ * is in a table already.
  */
 int region_add(struct region_table *t, struct region *r) must_check;
 
-/* Moves and enables or disables; on -E_EXIST or -E_INVAL nothing has changed. */
+/* Stops decoding it; harmless if it isn't in the table. */
+void region_remove(struct region_table *t, struct region *r);
+
+/*
+ * Moves a region to a new base, enabled or not; it may be disabled before. On an error, those of
+ * region_add, nothing has changed.
+ */
 int region_move(struct region_table *t, struct region *r, uint64_t base, bool enabled) must_check;
 
 /* The enabled region that covers an address, or NULL. On the exit path. */
 struct region *region_find(const struct region_table *t, uint64_t address);
 
 /* Does an enabled region other than skip overlap [base, base + len)? */
-bool region_overlaps(const struct region_table *t, uint64_t base, uint64_t len,
-	const struct region *skip);
+bool region_overlaps(
+	const struct region_table *t, uint64_t base, uint64_t len, const struct region *skip);
 
 #endif

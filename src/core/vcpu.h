@@ -49,9 +49,9 @@ enum vmexit_kind {
 	VMEXIT_CACHE,	  /* WBINVD or INVD */
 	VMEXIT_UNDEFINED, /* an instruction that the virtual CPU lacks: VMCALL, VMMCALL, MONITOR... */
 	VMEXIT_WINDOW,	  /* the guest can take an interrupt now (asked for by want_window) */
-	VMEXIT_SHUTDOWN,  /* triple fault */
-	VMEXIT_INIT,	  /* INIT signal; ignored by the guest's machine */
-	VMEXIT_REFUSED,	  /* the processor would not enter the guest, or an exit that can't be */
+	VMEXIT_SHUTDOWN, /* triple fault */
+	VMEXIT_INIT,	 /* INIT signal; ignored by the guest's machine */
+	VMEXIT_REFUSED,	 /* the processor would not enter the guest, or an exit that can't be */
 	VMEXIT_KINDS
 };
 
@@ -101,7 +101,7 @@ enum vcpu_reg {
 	VREG_CR0, /* what the guest reads; a write is the guest's wish, the back end adds fixed bits */
 	VREG_CR2,
 	VREG_CR3,
-	VREG_CR4, /* as CR0 */
+	VREG_CR4,  /* as CR0 */
 	VREG_EFER, /* as CR0: SVME is never shown */
 	VREG_PAT,
 	VREG_DR7,
@@ -156,7 +156,14 @@ struct vcpu_segment {
 enum vcpu_event_type { VEVENT_NONE, VEVENT_INTR, VEVENT_NMI, VEVENT_EXCEPTION };
 
 /* Exceptions that Postern injects. SDM vol. 3A "Protected-Mode Exceptions and Interrupts". */
-enum { VECTOR_DB = 1, VECTOR_UD = 6, VECTOR_DF = 8, VECTOR_SS = 12, VECTOR_GP = 13, VECTOR_PF = 14 };
+enum {
+	VECTOR_DB = 1,
+	VECTOR_UD = 6,
+	VECTOR_DF = 8,
+	VECTOR_SS = 12,
+	VECTOR_GP = 13,
+	VECTOR_PF = 14
+};
 
 struct vcpu_event {
 	enum vcpu_event_type type;
@@ -262,7 +269,7 @@ bool vcpu_can_interrupt(struct vcpu *v);
  * segments, interrupts off. gdt is the guest address of a table whose entries 2 and 3 are the
  * 64-bit code and the data segment.
  */
-void vcpu_start_long_mode(struct vcpu *v, uint64_t rip, uint64_t rsp, gpa_t cr3, gpa_t gdt,
-	uint16_t gdt_limit);
+void vcpu_start_long_mode(
+	struct vcpu *v, uint64_t rip, uint64_t rsp, gpa_t cr3, gpa_t gdt, uint16_t gdt_limit);
 
 #endif

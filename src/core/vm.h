@@ -51,7 +51,7 @@ typedef void (*exit_handler)(struct vm *vm, const struct vmexit *e);
 
 #define VM_DEVICES_MAX 16u
 #define VM_TIMERS_MAX  8u
-#define CPUID_LEAVES   48u
+#define MSR_SHADOWS    16u
 
 /* Called after each firmware window with the TSC: timers of the virtual machine. */
 struct vm_timer {
@@ -59,9 +59,14 @@ struct vm_timer {
 	void *arg;
 };
 
-struct cpuid_leaf {
-	uint32_t leaf, subleaf;
-	struct cpuid_regs regs;
+/* What the guest's CPUID answers, filled once by core/cpuid.c so that an exit only looks up. */
+struct cpuid_model {
+	struct cpuid_regs basic[0x20];	     /* leaves 0 to 1Fh */
+	struct cpuid_regs extended[0x20];    /* leaves 8000_0000h to 8000_001Fh */
+	struct cpuid_regs hypervisor[2];     /* leaves 4000_0000h and 4000_0001h */
+	struct cpuid_regs cache[8];	     /* subleaves of leaf 4 */
+	struct cpuid_regs extended_cache[8]; /* subleaves of leaf 8000_001Dh */
+	struct cpuid_regs xsave[3];	     /* subleaves of leaf Dh */
 };
 
 struct vm {
@@ -79,9 +84,9 @@ struct vm {
 	struct vm_stop stop;
 	uint64_t time_limit_tsc; /* absolute, 0 for none */
 
-	struct cpuid_leaf cpuid[CPUID_LEAVES];
-	unsigned cpuid_count;
-	uint64_t msr_shadow[16]; /* values behind core/msr.c's table */
+	struct cpuid_model cpuid;
+	uint64_t msr_shadow[MSR_SHADOWS]; /* values behind core/msr.c's table */
+	uint8_t cr8;
 
 	/* Statistics. */
 	uint64_t exits[VMEXIT_KINDS];
@@ -109,7 +114,7 @@ void vm_request_stop(struct vm *vm, enum vm_stop_reason reason);
 
 /*
  * One access by the guest to a region, or to nothing (r NULL): calls the handler, does what it
- * says on the real hardware, counts. False: #GP is due and the instruction must not complete.
+ * says on the real hardware, counts. False: #GP was raised; the instruction must not complete.
  */
 bool vm_io(struct vm *vm, struct region *r, struct io_access *a, bool port);
 

@@ -28,28 +28,28 @@ void hw_pci_write(pci_bdf_t bdf, unsigned offset, unsigned size, uint32_t value)
 unsigned hw_pci_find_cap(pci_bdf_t bdf, uint8_t id);
 
 /* PCI Local Bus Specification 3.0, "Configuration Space Organization". */
-#define PCI_VENDOR_ID	    0x00u
-#define PCI_DEVICE_ID	    0x02u
-#define PCI_COMMAND	    0x04u
-#define PCI_COMMAND_IO	    (1u << 0)
-#define PCI_COMMAND_MEMORY  (1u << 1)
-#define PCI_COMMAND_MASTER  (1u << 2)
+#define PCI_VENDOR_ID	     0x00u
+#define PCI_DEVICE_ID	     0x02u
+#define PCI_COMMAND	     0x04u
+#define PCI_COMMAND_IO	     (1u << 0)
+#define PCI_COMMAND_MEMORY   (1u << 1)
+#define PCI_COMMAND_MASTER   (1u << 2)
 #define PCI_COMMAND_INTX_OFF (1u << 10)
-#define PCI_STATUS	    0x06u
-#define PCI_STATUS_CAPS	    (1u << 4)
-#define PCI_REVISION	    0x08u
-#define PCI_CLASS	    0x09u /* prog-if, subclass, class: three bytes */
-#define PCI_HEADER_TYPE	    0x0eu
-#define PCI_HEADER_MULTI    0x80u
-#define PCI_HEADER_BRIDGE   0x01u
-#define PCI_BAR0	    0x10u
-#define PCI_BAR_COUNT	    6u
-#define PCI_ROM		    0x30u
-#define PCI_CAP_PTR	    0x34u
-#define PCI_INT_LINE	    0x3cu
-#define PCI_INT_PIN	    0x3du
-#define PCI_CAP_MSI	    0x05u
-#define PCI_CAP_MSIX	    0x11u
-#define PCI_CAP_EXPRESS	    0x10u
+#define PCI_STATUS	     0x06u
+#define PCI_STATUS_CAPS	     (1u << 4)
+#define PCI_REVISION	     0x08u
+#define PCI_CLASS	     0x09u /* prog-if, subclass, class: three bytes */
+#define PCI_HEADER_TYPE	     0x0eu
+#define PCI_HEADER_MULTI     0x80u
+#define PCI_HEADER_BRIDGE    0x01u
+#define PCI_BAR0	     0x10u
+#define PCI_BAR_COUNT	     6u
+#define PCI_ROM		     0x30u
+#define PCI_CAP_PTR	     0x34u
+#define PCI_INT_LINE	     0x3cu
+#define PCI_INT_PIN	     0x3du
+#define PCI_CAP_MSI	     0x05u
+#define PCI_CAP_MSIX	     0x11u
+#define PCI_CAP_EXPRESS	     0x10u
 
 #endif

@@ -89,7 +89,7 @@ static int cmos_attach(struct device *dev, struct arena *arena)
 
 	(void)arena;
 	c->region = (struct region){.base = CMOS_INDEX_PORT, .len = 2, .hw = CMOS_INDEX_PORT,
-		.dev = dev, .handler = cmos_access, .name = "cmos", .enabled = true,
+		.dev = dev, .handler = cmos_access, .name = "cmos",
 		.byte_wide = true};
 	r = region_add(&dev->vm->pio, &c->region);
 	if (r)

@@ -337,7 +337,7 @@ static int i8042_attach(struct device *dev, struct arena *arena)
 
 	(void)arena;
 	k->data = (struct region){.base = DATA_PORT, .len = 1, .hw = DATA_PORT, .dev = dev,
-		.handler = data_access, .name = "i8042 data", .enabled = true, .byte_wide = true};
+		.handler = data_access, .name = "i8042 data", .byte_wide = true};
 	k->command = k->data;
 	k->command.base = k->command.hw = COMMAND_PORT;
 	k->command.handler = command_access;

@@ -54,10 +54,8 @@ static void pio_exit(struct vm *vm, const struct vmexit *e)
 	}
 	if (a.write)
 		a.value = v->gpr[GPR_RAX] & size_mask(a.size);
-	if (!pio_access(vm, e->u.pio.port, &a)) {
-		vcpu_raise_error(v, VECTOR_GP, 0);
+	if (!pio_access(vm, e->u.pio.port, &a))
 		return;
-	}
 	if (!a.write)
 		v->gpr[GPR_RAX] = merge_rax(v->gpr[GPR_RAX], a.value, a.size);
 	vcpu_skip(v, e);

@@ -14,7 +14,7 @@ void pio_attach(struct vm *vm);
  * One access of 1, 2 or 4 bytes at a port; a->offset is filled in here. Where no region is, reads
  * give all ones and writes vanish. An access that a region doesn't cover whole, or that is wider
  * than a byte-wide region, is split into bytes in rising order, as the ISA bus does; each byte
- * then finds its own region. Bytes above port FFFFh belong to nobody. False: #GP is due; bytes
+ * then finds its own region. Bytes above port FFFFh belong to nobody. False: #GP was raised; bytes
  * before the refused one have happened.
  */
 bool pio_access(struct vm *vm, uint32_t port, struct io_access *a) must_check;

@@ -113,7 +113,6 @@ static int reset_attach(struct device *dev, struct arena *arena)
 		p->region[i] = regions[i];
 		p->region[i].hw = regions[i].base;
 		p->region[i].dev = dev;
-		p->region[i].enabled = true;
 		p->region[i].byte_wide = regions[i].handler != pm1_access;
 		r = region_add(&dev->vm->pio, &p->region[i]);
 		if (r)

@@ -37,7 +37,8 @@ struct string_op {
 	uint64_t address_mask; /* 16, 32 or 64 ones */
 	enum vcpu_seg segment;
 	struct vcpu_segment seg;
-	struct gva_fault fault; /* vector NO_FAULT while all is well */
+	struct gva_fault fault; /* to be raised; vector NO_FAULT while all is well */
+	bool refused;		/* the port's handler wanted #GP, and it was raised */
 };
 
 /* Where a run of items lies: one piece, or two for an item that crosses a page. */
@@ -245,7 +246,7 @@ static size_t port_read_block(struct string_op *op, uint8_t *ret, size_t n)
 	return min_u64(r->read_block(r->dev, &a, ret, n), n);
 }
 
-/* Items that the port took or gave; fewer than n means that op->fault is set. */
+/* Items that the port took or gave; fewer than n if it refused one. */
 static size_t port_move(struct string_op *op, uint8_t *data, size_t n)
 {
 	size_t i = op->in ? port_read_block(op, data, n) : 0;
@@ -256,7 +257,7 @@ static size_t port_move(struct string_op *op, uint8_t *data, size_t n)
 		if (a.write)
 			memcpy(&a.value, data + i * op->size, op->size);
 		if (!pio_access(op->vm, op->port, &a)) {
-			op->fault = (struct gva_fault){.vector = VECTOR_GP};
+			op->refused = true;
 			break;
 		}
 		if (!a.write)
@@ -340,10 +341,10 @@ void pio_string(struct vm *vm, const struct vmexit *e)
 		budget -= done;
 		if (e->u.pio.rep)
 			set_address_reg(&op, GPR_RCX, count);
-		if (op.fault.vector != NO_FAULT) {
+		if (op.fault.vector != NO_FAULT)
 			string_raise(&op);
+		if (op.fault.vector != NO_FAULT || op.refused)
 			return;
-		}
 	}
 	if (!count)
 		vcpu_skip(v, e);

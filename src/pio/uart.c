@@ -287,7 +287,7 @@ static int uart_attach(struct device *dev, struct arena *arena)
 
 	(void)arena;
 	u->region = (struct region){.base = UART_BASE, .len = UART_LEN, .hw = UART_BASE, .dev = dev,
-		.handler = uart_access, .name = "uart", .enabled = true, .byte_wide = true};
+		.handler = uart_access, .name = "uart", .byte_wide = true};
 	r = region_add(&dev->vm->pio, &u->region);
 	if (r)
 		return r;

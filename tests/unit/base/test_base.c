@@ -22,8 +22,8 @@ static void check_same_as_libc(const char *format, uint64_t v)
 
 static void formats_like_libc(void)
 {
-	static const char *const formats[] = {"%lu", "%lx", "%lX", "%016lx", "%-20lx|", "%20lu", "%ld",
-		"%.5lu", "%08ld", "%llx", "%zu", "%5ld|"};
+	static const char *const formats[] = {"%lu", "%lx", "%lX", "%016lx", "%-20lx|", "%20lu",
+		"%ld", "%.5lu", "%08ld", "%llx", "%zu", "%5ld|"};
 	static const uint64_t values[] = {0, 1, 42, 0xdeadbeef, ~0ull, 1ull << 63, 12345};
 
 	for (size_t i = 0; i < array_size(formats); i++)
@@ -39,7 +39,7 @@ static void formats_text_and_cuts(void)
 	CHECK(fmt_print(out, sizeof(out), "%s", "0123456789") == 10 && !strcmp(out, "0123456"));
 	CHECK(fmt_print(out, sizeof(out), "%.2s|%3s", "xyz", "w") == 6 && !strcmp(out, "xy|  w"));
 	CHECK(fmt_print(NULL, 0, "%d", -7) == 2);
-	fmt_print(out, sizeof(out), "%hhx", 0x1ff);
+	fmt_print(out, sizeof(out), "%hhx", (unsigned char)0xff);
 	CHECK(!strcmp(out, "ff"));
 }
 

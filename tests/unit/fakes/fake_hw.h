@@ -23,7 +23,7 @@ struct fake_hw {
 	uint64_t (*mmio_read)(uint64_t at, unsigned size);
 	void (*mmio_write)(uint64_t at, unsigned size, uint64_t value);
 	struct fake_access log[FAKE_LOG_MAX];
-	unsigned log_count; /* accesses in all; only the first FAKE_LOG_MAX are kept */
+	unsigned log_count;	/* accesses in all; only the first FAKE_LOG_MAX are kept */
 	uint64_t tsc, tsc_step; /* each hw_tsc() adds tsc_step */
 };
 

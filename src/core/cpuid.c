@@ -1,0 +1,170 @@
+/*
+ * The guest's CPUID; see cpuid.h. What the masks don't name isn't there: no virtualization, no
+ * local APIC (the guest has a PIC), no performance counters, no machine checks, no state that the
+ * back ends don't switch. State: vm->cpuid. On the exit path, but for cpuid_init.
+ */
+#include "core/cpuid.h"
+#include "base/bits.h"
+#include "base/mem.h"
+#include "core/vm.h"
+
+/* Bit numbers of the features that pass. SDM vol. 2A "CPUID"; AMD64 APM vol. 3, appendix E. */
+#define LEAF1_ECX                                                                                  \
+	(BIT(0) | BIT(1) | BIT(9) | BIT(12) | BIT(13) | BIT(19) | BIT(20) | BIT(22) | BIT(23) |    \
+		BIT(25) | BIT(26) | BIT(28) | BIT(29) | BIT(30))
+#define LEAF1_ECX_OSXSAVE    BIT(27)
+#define LEAF1_ECX_HYPERVISOR BIT(31)
+#define LEAF1_EDX                                                                                  \
+	(BITS(6, 0) | BIT(8) | BIT(11) | BIT(12) | BIT(13) | BIT(15) | BIT(16) | BIT(17) |         \
+		BIT(19) | BITS(26, 23))
+#define LEAF7_EBX                                                                                  \
+	(BIT(0) | BIT(3) | BIT(5) | BIT(7) | BIT(8) | BIT(9) | BIT(18) | BIT(19) | BIT(20) |       \
+		BIT(23) | BIT(24) | BIT(29))
+#define LEAF7_ECX	(BIT(9) | BIT(10))
+#define LEAF7_EDX	BIT(4)
+#define EXT1_ECX	(BIT(0) | BIT(5) | BIT(6) | BIT(7) | BIT(8))
+#define EXT1_EDX	(LEAF1_EDX | BIT(11) | BIT(20) | BIT(22) | BIT(25) | BIT(26) | BIT(29))
+#define EXT7_EDX	BIT(8) /* invariant TSC */
+
+#define XCR0_SHOWN	7u /* x87, SSE, AVX */
+
+#define LEAF_CACHE	0x4u
+#define LEAF_XSAVE	0xdu
+#define LEAF_HYPERVISOR 0x40000000u
+#define LEAF_EXTENDED	0x80000000u
+#define LEAF_EXT_CACHE	0x8000001du
+#define BASIC_MAX	0x16u
+#define HYPERVISOR_ABI	1u
+
+static void init_basic(struct cpuid_model *m)
+{
+	static const uint8_t passed[] = {0x2, 0x15, 0x16};
+	uint32_t max = hw_cpuid(0, 0).eax;
+	struct cpuid_regs r;
+
+	m->basic[0] = hw_cpuid(0, 0);
+	m->basic[0].eax = max < BASIC_MAX ? max : BASIC_MAX;
+	r = hw_cpuid(1, 0);
+	r.ebx &= 0xffff; /* one logical processor, APIC id 0; brand and CLFLUSH line stay */
+	r.ecx = (r.ecx & LEAF1_ECX) | LEAF1_ECX_HYPERVISOR;
+	r.edx &= LEAF1_EDX;
+	m->basic[1] = r;
+	for (size_t i = 0; i < array_size(passed); i++)
+		if (passed[i] <= max)
+			m->basic[passed[i]] = hw_cpuid(passed[i], 0);
+	if (max >= 7) {
+		r = hw_cpuid(7, 0);
+		m->basic[7] = (struct cpuid_regs){
+			0, r.ebx & LEAF7_EBX, r.ecx & LEAF7_ECX, r.edx & LEAF7_EDX};
+	}
+}
+
+static void init_subleaves(struct cpuid_model *m)
+{
+	uint32_t max = m->basic[0].eax;
+
+	for (uint32_t i = 0; max >= LEAF_CACHE && i < array_size(m->cache); i++) {
+		m->cache[i] = hw_cpuid(LEAF_CACHE, i);
+		m->cache[i].eax &= BITS(13, 0); /* one core, one thread share it */
+	}
+	if (max < LEAF_XSAVE)
+		return;
+	m->xsave[0] = hw_cpuid(LEAF_XSAVE, 0);
+	m->xsave[0].eax &= XCR0_SHOWN;
+	m->xsave[0].edx = 0;
+	m->xsave[1].eax = hw_cpuid(LEAF_XSAVE, 1).eax & BIT(0); /* XSAVEOPT */
+	m->xsave[2] = hw_cpuid(LEAF_XSAVE, 2);
+	/* Header and legacy area, and the AVX component where the CPU puts it. */
+	m->xsave[0].ecx = 576;
+	if (m->xsave[0].eax & BIT(2))
+		m->xsave[0].ecx = m->xsave[2].ebx + m->xsave[2].eax;
+}
+
+static void init_extended(struct cpuid_model *m)
+{
+	uint32_t max = hw_cpuid(LEAF_EXTENDED, 0).eax;
+	struct cpuid_regs *x = m->extended;
+
+	if (max < LEAF_EXTENDED + 8)
+		return;
+	x[0] = hw_cpuid(LEAF_EXTENDED, 0);
+	x[0].eax = (uint32_t)min_u64(max, LEAF_EXT_CACHE);
+	x[1] = hw_cpuid(LEAF_EXTENDED + 1, 0);
+	x[1].ecx &= EXT1_ECX;
+	x[1].edx &= EXT1_EDX;
+	for (uint32_t i = 2; i <= 6; i++)
+		x[i] = hw_cpuid(LEAF_EXTENDED + i, 0);
+	x[7].edx = hw_cpuid(LEAF_EXTENDED + 7, 0).edx & EXT7_EDX;
+	x[8].eax = hw_cpuid(LEAF_EXTENDED + 8, 0).eax & 0xffff;
+	for (uint32_t i = 0; max >= LEAF_EXT_CACHE && i < array_size(m->extended_cache); i++) {
+		m->extended_cache[i] = hw_cpuid(LEAF_EXT_CACHE, i);
+		m->extended_cache[i].eax &= BITS(13, 0);
+	}
+}
+
+void cpuid_init(struct vm *vm)
+{
+	struct cpuid_model *m = &vm->cpuid;
+	char signature[12] = "Postern";
+
+	init_basic(m);
+	init_subleaves(m);
+	init_extended(m);
+	m->hypervisor[0].eax = LEAF_HYPERVISOR + 1;
+	memcpy(&m->hypervisor[0].ebx, signature, 4);
+	memcpy(&m->hypervisor[0].ecx, signature + 4, 4);
+	memcpy(&m->hypervisor[0].edx, signature + 8, 4);
+	m->hypervisor[1].eax = HYPERVISOR_ABI;
+}
+
+/* Leaf Dh tells the area's size for what the guest has enabled now. */
+static struct cpuid_regs answer_xsave(const struct vm *vm, uint32_t subleaf)
+{
+	struct cpuid_regs r = {0};
+
+	if (subleaf >= array_size(vm->cpuid.xsave))
+		return r;
+	r = vm->cpuid.xsave[subleaf];
+	if (subleaf == 0)
+		r.ebx = fpu_guest_xcr0(&vm->vcpu.fpu) & BIT(2) ? r.ecx : 576;
+	return r;
+}
+
+struct cpuid_regs cpuid_answer(const struct vm *vm, uint32_t leaf, uint32_t subleaf)
+{
+	const struct cpuid_model *m = &vm->cpuid;
+	struct cpuid_regs none = {0};
+
+	if (leaf < array_size(m->basic)) {
+		if (leaf > m->basic[0].eax)
+			return none;
+		if (leaf == LEAF_CACHE)
+			return subleaf < array_size(m->cache) ? m->cache[subleaf] : none;
+		if (leaf == LEAF_XSAVE)
+			return answer_xsave(vm, subleaf);
+		return leaf == 7 && subleaf ? none : m->basic[leaf];
+	}
+	if (leaf - LEAF_HYPERVISOR < array_size(m->hypervisor))
+		return m->hypervisor[leaf - LEAF_HYPERVISOR];
+	if (leaf - LEAF_EXTENDED < array_size(m->extended)) {
+		if (leaf == LEAF_EXT_CACHE && subleaf < array_size(m->extended_cache))
+			return m->extended_cache[subleaf];
+		return m->extended[leaf - LEAF_EXTENDED];
+	}
+	return none;
+}
+
+void cpuid_exit(struct vm *vm, const struct vmexit *e)
+{
+	struct vcpu *v = &vm->vcpu;
+	uint32_t leaf = (uint32_t)v->gpr[GPR_RAX];
+	struct cpuid_regs r = cpuid_answer(vm, leaf, (uint32_t)v->gpr[GPR_RCX]);
+
+	if (leaf == 1 && (vcpu_get(v, VREG_CR4) & CR4_OSXSAVE))
+		r.ecx |= LEAF1_ECX_OSXSAVE;
+	v->gpr[GPR_RAX] = r.eax;
+	v->gpr[GPR_RBX] = r.ebx;
+	v->gpr[GPR_RCX] = r.ecx;
+	v->gpr[GPR_RDX] = r.edx;
+	vcpu_skip(v, e);
+}

@@ -1,0 +1,188 @@
+/*
+ * What core adds to a back end: general registers, the end of an emulated instruction, exceptions,
+ * and the state at a boot protocol's entry. State is the caller's. On the exit path.
+ */
+#include "core/vcpu.h"
+#include "base/bits.h"
+#include "core/gva.h"
+#include "core/vm.h"
+#include "hw/cpu.h"
+
+#define INSN_MAX 15u
+
+static const char *const kind_names[VMEXIT_KINDS] = {
+	[VMEXIT_INTR] = "intr",
+	[VMEXIT_NMI] = "nmi",
+	[VMEXIT_PIO] = "pio",
+	[VMEXIT_NPF] = "npf",
+	[VMEXIT_CPUID] = "cpuid",
+	[VMEXIT_MSR] = "msr",
+	[VMEXIT_CR] = "cr",
+	[VMEXIT_HLT] = "hlt",
+	[VMEXIT_XSETBV] = "xsetbv",
+	[VMEXIT_CACHE] = "cache",
+	[VMEXIT_UNDEFINED] = "undefined",
+	[VMEXIT_WINDOW] = "window",
+	[VMEXIT_SHUTDOWN] = "shutdown",
+	[VMEXIT_INIT] = "init",
+	[VMEXIT_REFUSED] = "refused",
+};
+
+const char *vmexit_kind_name(enum vmexit_kind kind)
+{
+	return kind < VMEXIT_KINDS ? kind_names[kind] : "unknown";
+}
+
+uint64_t vcpu_read_gpr(struct vcpu *v, unsigned n)
+{
+	n &= GPR_COUNT - 1;
+	return n == GPR_RSP ? vcpu_get(v, VREG_RSP) : v->gpr[n];
+}
+
+void vcpu_write_gpr(struct vcpu *v, unsigned n, uint64_t value)
+{
+	n &= GPR_COUNT - 1;
+	if (n == GPR_RSP)
+		vcpu_set(v, VREG_RSP, value);
+	else
+		v->gpr[n] = value;
+}
+
+void vcpu_set_edx_eax(struct vcpu *v, uint64_t value)
+{
+	v->gpr[GPR_RAX] = (uint32_t)value;
+	v->gpr[GPR_RDX] = value >> 32;
+}
+
+static bool is_prefix(uint8_t b, bool long_mode)
+{
+	switch (b) {
+	case 0x26:
+	case 0x2e:
+	case 0x36:
+	case 0x3e:
+	case 0x64:
+	case 0x65:
+	case 0x66:
+	case 0x67:
+	case 0xf0:
+	case 0xf2:
+	case 0xf3:
+		return true;
+	default:
+		return long_mode && (b & 0xf0) == 0x40;
+	}
+}
+
+/*
+ * The length of an intercepted instruction without a memory operand, for CPUs that don't report
+ * it: prefixes, then an opcode whose length follows from its first two bytes. 0 if the bytes can't
+ * be read any more: another agent took the page away, and the guest will fault by itself.
+ */
+static unsigned find_length(struct vcpu *v, uint64_t rip)
+{
+	struct vcpu_segment cs;
+	unsigned at = 0;
+	uint8_t b[2];
+
+	v->ops->get_seg(v, VSEG_CS, &cs);
+	for (;; at++) {
+		struct gva_fault fault;
+		bool user = vcpu_get(v, VREG_CPL) == 3;
+
+		if (at == INSN_MAX)
+			return 0;
+		if (gva_read(v->vm, cs.base + rip + at, b, 1, GVA_FETCH, user, &fault))
+			return 0;
+		if (is_prefix(b[0], cs.attributes & SEG_L))
+			continue;
+		if (b[0] != 0x0f)
+			return at + 1;
+		if (gva_read(v->vm, cs.base + rip + at + 1, b + 1, 1, GVA_FETCH, user, &fault))
+			return 0;
+		/* MOV CR and the 0F 01 group have a ModRM byte; CPUID, RDMSR, WBINVD... don't. */
+		return at + (b[1] == 0x20 || b[1] == 0x22 || b[1] == 0x01 ? 3 : 2);
+	}
+}
+
+void vcpu_skip(struct vcpu *v, const struct vmexit *e)
+{
+	unsigned len = e->insn_len;
+
+	if (!len)
+		len = find_length(v, e->rip);
+	v->ops->resume_at(v, e->rip + len);
+}
+
+static bool is_contributory(const struct vcpu_event *e)
+{
+	return e->type == VEVENT_EXCEPTION &&
+	       (e->vector == 0 || (e->vector >= 10 && e->vector <= 13));
+}
+
+static bool is_page_fault(const struct vcpu_event *e)
+{
+	return e->type == VEVENT_EXCEPTION && e->vector == VECTOR_PF;
+}
+
+static void raise(struct vcpu *v, struct vcpu_event second)
+{
+	const struct vcpu_event first = v->event;
+
+	if (first.type == VEVENT_EXCEPTION && first.vector == VECTOR_DF) {
+		vm_request_stop(v->vm, STOP_TRIPLE_FAULT);
+		return;
+	}
+	if ((is_contributory(&first) && is_contributory(&second)) ||
+		(is_page_fault(&first) && (is_contributory(&second) || is_page_fault(&second))))
+		second = (struct vcpu_event){VEVENT_EXCEPTION, VECTOR_DF, true, 0};
+	v->event = second;
+}
+
+void vcpu_raise(struct vcpu *v, uint8_t vector)
+{
+	raise(v, (struct vcpu_event){VEVENT_EXCEPTION, vector, false, 0});
+}
+
+void vcpu_raise_error(struct vcpu *v, uint8_t vector, uint32_t error)
+{
+	raise(v, (struct vcpu_event){VEVENT_EXCEPTION, vector, true, error});
+}
+
+bool vcpu_can_interrupt(struct vcpu *v)
+{
+	return v->event.type == VEVENT_NONE && (vcpu_get(v, VREG_RFLAGS) & RFLAGS_IF) &&
+	       !vcpu_get(v, VREG_INTR_SHADOW);
+}
+
+static void set_flat(struct vcpu *v, enum vcpu_seg seg, uint16_t selector, uint32_t attributes)
+{
+	struct vcpu_segment s = {selector, attributes, 0xffffffff, 0};
+
+	v->ops->set_seg(v, seg, &s);
+}
+
+void vcpu_start_long_mode(
+	struct vcpu *v, uint64_t rip, uint64_t rsp, gpa_t cr3, gpa_t gdt, uint16_t gdt_limit)
+{
+	static const enum vcpu_seg data[] = {VSEG_DS, VSEG_ES, VSEG_SS, VSEG_FS, VSEG_GS};
+	struct vcpu_segment table = {.limit = gdt_limit, .base = gdt.v};
+	struct vcpu_segment none = {.attributes = SEG_UNUSABLE};
+	struct vcpu_segment tss = {.attributes = SEG_P | 11, .limit = 0x67};
+
+	vcpu_set(v, VREG_CR3, cr3.v);
+	vcpu_set(v, VREG_CR4, CR4_PAE);
+	vcpu_set(v, VREG_EFER, EFER_LME | EFER_LMA);
+	vcpu_set(v, VREG_CR0, CR0_PE | CR0_ET | CR0_WP | CR0_PG);
+	set_flat(v, VSEG_CS, 0x10, SEG_P | SEG_S | SEG_L | SEG_G | 11);
+	for (size_t i = 0; i < array_size(data); i++)
+		set_flat(v, data[i], 0x18, SEG_P | SEG_S | SEG_DB | SEG_G | 3);
+	v->ops->set_seg(v, VSEG_LDTR, &none);
+	v->ops->set_seg(v, VSEG_TR, &tss);
+	v->ops->set_seg(v, VSEG_GDTR, &table);
+	table = (struct vcpu_segment){0};
+	v->ops->set_seg(v, VSEG_IDTR, &table);
+	vcpu_set(v, VREG_RSP, rsp);
+	vcpu_set(v, VREG_RFLAGS, RFLAGS_FIXED);
+	v->ops->resume_at(v, rip);
+}

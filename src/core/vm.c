@@ -1,0 +1,215 @@
+/*
+ * The run loop: one entry, one exit, one switch. Everything that the guest causes comes through
+ * here. State is the caller's struct vm. This is the exit path.
+ */
+#include "core/vm.h"
+#include "base/bits.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "core/cpuid.h"
+#include "core/cr.h"
+#include "core/msr.h"
+#include "hw/mmio.h"
+#include "hw/port.h"
+
+const char *vm_stop_name(enum vm_stop_reason reason)
+{
+	static const char *const names[STOP_REASONS] = {
+		[STOP_NONE] = "running",
+		[STOP_BOOT] = "asked to boot",
+		[STOP_GUEST_FAILED] = "reported a failure",
+		[STOP_RESET] = "reset",
+		[STOP_POWEROFF] = "power off",
+		[STOP_TRIPLE_FAULT] = "triple fault",
+		[STOP_TIME_LIMIT] = "time limit",
+		[STOP_ENTRY_FAILED] = "entry refused by the processor",
+	};
+
+	return reason < STOP_REASONS ? names[reason] : "unknown";
+}
+
+int vm_add_device(struct vm *vm, struct device *dev)
+{
+	if (vm->device_count == VM_DEVICES_MAX)
+		return -E_NOMEM;
+	vm->device[vm->device_count++] = dev;
+	return 0;
+}
+
+int vm_add_timer(struct vm *vm, void (*tick)(void *arg, uint64_t tsc), void *arg)
+{
+	if (vm->timer_count == VM_TIMERS_MAX)
+		return -E_NOMEM;
+	vm->timer[vm->timer_count++] = (struct vm_timer){tick, arg};
+	return 0;
+}
+
+void vm_request_stop(struct vm *vm, enum vm_stop_reason reason)
+{
+	if (vm->stop.reason == STOP_NONE)
+		vm->stop.reason = reason;
+}
+
+bool vm_io(struct vm *vm, struct region *r, struct io_access *a, bool port)
+{
+	enum io_result result = IO_REJECT;
+
+	if (r)
+		result = r->handler(r->dev, a);
+	else if (port)
+		vm->unclaimed_pio++;
+	else
+		vm->unclaimed_mmio++;
+	switch (result) {
+	case IO_DONE:
+		return true;
+	case IO_PASS:
+		if (port && a->write)
+			hw_port_write((uint16_t)(r->hw + a->offset), a->size, (uint32_t)a->value);
+		else if (port)
+			a->value = hw_port_read((uint16_t)(r->hw + a->offset), a->size);
+		else if (a->write)
+			hw_mmio_write(hpa(r->hw + a->offset), a->size, a->value);
+		else
+			a->value = hw_mmio_read(hpa(r->hw + a->offset), a->size);
+		return true;
+	case IO_FAULT:
+		vcpu_raise_error(&vm->vcpu, VECTOR_GP, 0);
+		return false;
+	case IO_REJECT:
+	default:
+		if (!a->write)
+			a->value = size_mask(a->size);
+		return true;
+	}
+}
+
+/* Timers, devices, and the time limit: all that can happen while the guest doesn't run. */
+static void poll_all(struct vm *vm)
+{
+	uint64_t now = hw_tsc();
+
+	for (unsigned i = 0; i < vm->timer_count; i++)
+		vm->timer[i].tick(vm->timer[i].arg, now);
+	for (unsigned i = 0; i < vm->device_count; i++)
+		if (vm->device[i]->ops && vm->device[i]->ops->poll)
+			vm->device[i]->ops->poll(vm->device[i]);
+	if (vm->time_limit_tsc && now >= vm->time_limit_tsc)
+		vm_request_stop(vm, STOP_TIME_LIMIT);
+}
+
+static void interrupt_exit(struct vm *vm, const struct vmexit *e)
+{
+	(void)e;
+	vm->vcpu.ops->window(&vm->vcpu, false);
+	poll_all(vm);
+}
+
+/*
+ * The guest rests until an interrupt for it is pending: the processor goes to the firmware, whose
+ * tick brings it back at least every 10 ms. With interrupts off nothing would ever wake it.
+ */
+static void halt_exit(struct vm *vm, const struct vmexit *e)
+{
+	uint64_t start;
+
+	vcpu_skip(&vm->vcpu, e);
+	if (!(vcpu_get(&vm->vcpu, VREG_RFLAGS) & RFLAGS_IF)) {
+		vm_request_stop(vm, STOP_POWEROFF);
+		return;
+	}
+	start = hw_tsc();
+	poll_all(vm);
+	while (!vm->irqchip->pending(vm->irqchip_state) && vm->stop.reason == STOP_NONE) {
+		vm->vcpu.ops->window(&vm->vcpu, true);
+		poll_all(vm);
+	}
+	vm->idle_tsc += hw_tsc() - start;
+}
+
+/* Guest memory is coherent whatever the guest does to its caches: nothing to write back. */
+static void cache_exit(struct vm *vm, const struct vmexit *e)
+{
+	vcpu_skip(&vm->vcpu, e);
+}
+
+static void undefined_exit(struct vm *vm, const struct vmexit *e)
+{
+	(void)e;
+	vcpu_raise(&vm->vcpu, VECTOR_UD);
+}
+
+/* The loop itself injects what is pending. */
+static void window_exit(struct vm *vm, const struct vmexit *e)
+{
+	(void)vm;
+	(void)e;
+}
+
+static void shutdown_exit(struct vm *vm, const struct vmexit *e)
+{
+	(void)e;
+	vm_request_stop(vm, STOP_TRIPLE_FAULT);
+}
+
+static void refused_exit(struct vm *vm, const struct vmexit *e)
+{
+	log_line("guest entry refused: reason %#lx info %#lx %#lx", e->raw_reason, e->raw_info[0],
+		e->raw_info[1]);
+	vm->vcpu.ops->dump(&vm->vcpu);
+	vm_request_stop(vm, STOP_ENTRY_FAILED);
+}
+
+void vm_init(struct vm *vm)
+{
+	vm->vcpu.vm = vm;
+	cpuid_init(vm);
+	msr_init(vm);
+	for (unsigned i = 0; i < VMEXIT_KINDS; i++)
+		vm->handler[i] = refused_exit;
+	vm->handler[VMEXIT_INTR] = interrupt_exit;
+	vm->handler[VMEXIT_NMI] = interrupt_exit;
+	vm->handler[VMEXIT_CPUID] = cpuid_exit;
+	vm->handler[VMEXIT_MSR] = msr_exit;
+	vm->handler[VMEXIT_CR] = cr_exit;
+	vm->handler[VMEXIT_HLT] = halt_exit;
+	vm->handler[VMEXIT_XSETBV] = xsetbv_exit;
+	vm->handler[VMEXIT_CACHE] = cache_exit;
+	vm->handler[VMEXIT_UNDEFINED] = undefined_exit;
+	vm->handler[VMEXIT_WINDOW] = window_exit;
+	vm->handler[VMEXIT_SHUTDOWN] = shutdown_exit;
+	vm->handler[VMEXIT_INIT] = window_exit;
+}
+
+/* Puts a pending interrupt into the next entry, or asks to be told when that is possible. */
+static void prepare_interrupt(struct vm *vm)
+{
+	struct vcpu *v = &vm->vcpu;
+	int vector;
+
+	v->want_window = false;
+	if (!vm->irqchip->pending(vm->irqchip_state))
+		return;
+	if (!vcpu_can_interrupt(v)) {
+		v->want_window = true;
+		return;
+	}
+	vector = vm->irqchip->acknowledge(vm->irqchip_state);
+	if (vector < 0)
+		return;
+	v->event = (struct vcpu_event){.type = VEVENT_INTR, .vector = (uint8_t)vector};
+	vm->interrupts++;
+	v->want_window = vm->irqchip->pending(vm->irqchip_state);
+}
+
+void vm_run(struct vm *vm)
+{
+	struct vmexit e;
+
+	while (vm->stop.reason == STOP_NONE) {
+		prepare_interrupt(vm);
+		vm->vcpu.ops->run(&vm->vcpu, &e);
+		vm->exits[e.kind]++;
+		vm->handler[e.kind](vm, &e);
+	}
+}
