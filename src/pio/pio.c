@@ -3,16 +3,24 @@
 #include "base/bits.h"
 #include "base/fmt.h"
 
+/* An access that lies in one region, or in none. */
+static bool access_region(struct vm *vm, struct region *r, uint32_t port, struct io_access *a)
+{
+	a->offset = r ? port - r->base : port;
+	return vm_io(vm, r, a, true);
+}
+
 static bool access_bytes(struct vm *vm, uint32_t port, struct io_access *a)
 {
 	uint64_t value = 0;
 
 	for (unsigned i = 0; i < a->size; i++) {
 		struct io_access byte = {.size = 1, .write = a->write};
+		struct region *r = region_find(&vm->pio, port + i);
 
 		if (a->write)
 			byte.value = (a->value >> (i * 8)) & 0xff;
-		if (!pio_access(vm, port + i, &byte))
+		if (!access_region(vm, r, port + i, &byte))
 			return false;
 		value |= (byte.value & 0xff) << (i * 8);
 	}
@@ -21,20 +29,16 @@ static bool access_bytes(struct vm *vm, uint32_t port, struct io_access *a)
 	return true;
 }
 
-/* Goes through access_bytes at most once: a byte never splits. */
 bool pio_access(struct vm *vm, uint32_t port, struct io_access *a)
 {
 	struct region *r = region_find(&vm->pio, port);
-	bool whole;
+	bool whole = a->size == 1;
 
-	if (r) {
-		a->offset = port - r->base;
-		whole = a->size == 1 || (!r->byte_wide && range_fits(a->offset, a->size, r->len));
-	} else {
-		a->offset = port;
-		whole = a->size == 1 || !region_overlaps(&vm->pio, port, a->size, NULL);
-	}
-	return whole ? vm_io(vm, r, a, true) : access_bytes(vm, port, a);
+	if (!whole && r)
+		whole = !r->byte_wide && range_fits(port - r->base, a->size, r->len);
+	else if (!whole)
+		whole = !region_overlaps(&vm->pio, port, a->size, NULL);
+	return whole ? access_region(vm, r, port, a) : access_bytes(vm, port, a);
 }
 
 /* A 32-bit IN zero-extends into RAX; smaller ones leave the rest of it alone. */
