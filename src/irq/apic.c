@@ -10,11 +10,11 @@
 #define APIC_BASE_ADDRESS BITS(51, 12)
 #define MSR_X2APIC_FIRST  0x800u
 
-#define IOAPIC_INDEX   0x00u
-#define IOAPIC_DATA    0x10u
-#define IOAPIC_VERSION 0x01u
-#define IOAPIC_ENTRIES 0x10u
-#define VERSION_MAX    0x00ff0000u
+#define IOAPIC_INDEX	  0x00u
+#define IOAPIC_DATA	  0x10u
+#define IOAPIC_VERSION	  0x01u
+#define IOAPIC_ENTRIES	  0x10u
+#define VERSION_MAX	  0x00ff0000u
 
 int lapic_open(struct lapic *ret)
 {

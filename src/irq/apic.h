@@ -40,7 +40,7 @@ struct ioapic {
 	unsigned pins; /* 0 if there is none */
 };
 
-#define IOAPIC_PINS_MAX 240u
+#define IOAPIC_PINS_MAX	  240u
 
 /* A redirection entry: Intel 82093AA data sheet (290566), "I/O Redirection Table Registers". */
 #define IOAPIC_VECTOR	  0x00000000000000ffull

@@ -13,21 +13,21 @@
 #include "hw/mmio.h"
 #include "hw/time.h"
 
-#define MSI_ADDRESS	 0xfee00000u
-#define MSI_ADDRESS_DEST 0x000ff000u
+#define MSI_ADDRESS	    0xfee00000u
+#define MSI_ADDRESS_DEST    0x000ff000u
 
-#define CAP_CONTROL 2u
+#define CAP_CONTROL	    2u
 
-#define MSI_CONTROL_ENABLE 0x0001u
-#define MSI_CONTROL_COUNT  0x0070u
-#define MSI_CONTROL_64	   0x0080u
-#define MSI_CONTROL_MASKS  0x0100u
-#define MSI_LOW		   0x04u
-#define MSI_HIGH	   0x08u
-#define MSI_DATA_32	   0x08u /* data and mask of a capability with 32-bit addresses */
-#define MSI_MASK_32	   0x0cu
-#define MSI_DATA_64	   0x0cu
-#define MSI_MASK_64	   0x10u
+#define MSI_CONTROL_ENABLE  0x0001u
+#define MSI_CONTROL_COUNT   0x0070u
+#define MSI_CONTROL_64	    0x0080u
+#define MSI_CONTROL_MASKS   0x0100u
+#define MSI_LOW		    0x04u
+#define MSI_HIGH	    0x08u
+#define MSI_DATA_32	    0x08u /* data and mask of a capability with 32-bit addresses */
+#define MSI_MASK_32	    0x0cu
+#define MSI_DATA_64	    0x0cu
+#define MSI_MASK_64	    0x10u
 
 #define MSIX_CONTROL_SIZE   0x07ffu
 #define MSIX_CONTROL_MASK   0x4000u
@@ -38,12 +38,12 @@
 #define MSIX_ENTRY_CONTROL  12u
 #define MSIX_ENTRY_MASKED   0x00000001u
 
-#define BAR_IO	    0x1u
-#define BAR_TYPE    0x6u
-#define BAR_TYPE_64 0x4u
-#define BAR_FLAGS   0xfu
+#define BAR_IO		    0x1u
+#define BAR_TYPE	    0x6u
+#define BAR_TYPE_64	    0x4u
+#define BAR_FLAGS	    0xfu
 
-#define SETTLE_TIMEOUT_US 10000u
+#define SETTLE_TIMEOUT_US   10000u
 
 static void irq_taken(void *arg)
 {

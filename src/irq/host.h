@@ -66,8 +66,8 @@ int host_irq_init(struct host_irq *h, const struct host_vector_ops *ops, hpa_t i
  * quiet. On failure nothing has changed. -E_NOMEM (routes, vectors), -E_RANGE (no such pin),
  * -E_EXIST (the firmware uses the pin).
  */
-int host_irq_route_pin(struct host_irq *h, struct device *dev, const struct host_irq_pin *pin)
-	must_check;
+int host_irq_route_pin(
+	struct host_irq *h, struct device *dev, const struct host_irq_pin *pin) must_check;
 
 /*
  * The same with entry 0 of the function's MSI-X table, or its MSI capability. The function must

@@ -6,7 +6,7 @@
 #include "hw/cpu.h"
 #include "hw/port.h"
 
-#define ELCR_PORT 0x4d0u
+#define ELCR_PORT	0x4d0u
 
 #define LAPIC_VERSION	0x030u
 #define VERSION_MAX_LVT 0x00ff0000u

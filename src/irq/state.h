@@ -30,7 +30,7 @@ void irq_state_save(struct irq_state *s, hpa_t ioapic);
 void irq_state_restore(const struct irq_state *s);
 
 /* How many registers differ; each is logged after `what`. Read-only status bits don't count. */
-unsigned irq_state_compare(const struct irq_state *before, const struct irq_state *after,
-	const char *what);
+unsigned irq_state_compare(
+	const struct irq_state *before, const struct irq_state *after, const char *what);
 
 #endif

@@ -16,30 +16,30 @@
 #include "base/error.h"
 #include "base/fmt.h"
 
-#define MASTER_PORT 0x20u
-#define SLAVE_PORT  0xa0u
-#define ELCR_PORT   0x4d0u
+#define MASTER_PORT	 0x20u
+#define SLAVE_PORT	 0xa0u
+#define ELCR_PORT	 0x4d0u
 
-#define MASTER	0u
-#define SLAVE	1u
-#define CASCADE 2u /* the master's input behind which the slave is */
+#define MASTER		 0u
+#define SLAVE		 1u
+#define CASCADE		 2u /* the master's input behind which the slave is */
 
 /* Timer, keyboard and cascade; clock and coprocessor: always edges. */
 #define MASTER_ELCR_MASK 0xf8u
 #define SLAVE_ELCR_MASK	 0xdeu
 
 /* Writes to the command port are told apart by bits 4 and 3. */
-#define WORD_ICW1 0x10u
-#define WORD_OCW3 0x08u
+#define WORD_ICW1	 0x10u
+#define WORD_OCW3	 0x08u
 
-#define ICW1_HAS_ICW4 0x01u
-#define ICW1_SINGLE   0x02u
-#define ICW2_BASE     0xf8u
-#define ICW4_AUTO_EOI 0x02u
-#define ICW4_NESTED   0x10u
+#define ICW1_HAS_ICW4	 0x01u
+#define ICW1_SINGLE	 0x02u
+#define ICW2_BASE	 0xf8u
+#define ICW4_AUTO_EOI	 0x02u
+#define ICW4_NESTED	 0x10u
 
-#define OCW2_LEVEL   0x07u
-#define OCW2_COMMAND 0xe0u
+#define OCW2_LEVEL	 0x07u
+#define OCW2_COMMAND	 0xe0u
 
 #define OCW3_READ_SELECT 0x02u
 #define OCW3_READ_ISR	 0x01u
@@ -47,7 +47,7 @@
 #define OCW3_MASK_SELECT 0x40u
 #define OCW3_MASK_ON	 0x20u
 
-#define POLL_PENDING 0x80u
+#define POLL_PENDING	 0x80u
 
 static uint8_t requests(const struct vpic_chip *c)
 {

@@ -15,34 +15,34 @@
 #include "base/fmt.h"
 #include "hw/time.h"
 
-#define COUNTER_PORT 0x40u
-#define CONTROL	     3u /* offset of the control word */
-#define SPEAKER_PORT 0x61u
-#define IRQ_TIMER    0u
+#define COUNTER_PORT	    0x40u
+#define CONTROL		    3u /* offset of the control word */
+#define SPEAKER_PORT	    0x61u
+#define IRQ_TIMER	    0u
 
-#define CONTROL_CHANNEL 0xc0u
-#define CONTROL_ACCESS	0x30u
-#define CONTROL_MODE	0x0eu
-#define CONTROL_BCD	0x01u
-#define READ_BACK	3u /* as a channel number */
-#define ACCESS_LATCH	0u
-#define ACCESS_LOW	1u
-#define ACCESS_HIGH	2u
-#define ACCESS_BOTH	3u
+#define CONTROL_CHANNEL	    0xc0u
+#define CONTROL_ACCESS	    0x30u
+#define CONTROL_MODE	    0x0eu
+#define CONTROL_BCD	    0x01u
+#define READ_BACK	    3u /* as a channel number */
+#define ACCESS_LATCH	    0u
+#define ACCESS_LOW	    1u
+#define ACCESS_HIGH	    2u
+#define ACCESS_BOTH	    3u
 
 #define READ_BACK_NO_COUNT  0x20u
 #define READ_BACK_NO_STATUS 0x10u
 
-#define STATUS_OUT  0x80u
-#define STATUS_NULL 0x40u
+#define STATUS_OUT	    0x80u
+#define STATUS_NULL	    0x40u
 
-#define SPEAKER_GATE	0x01u
-#define SPEAKER_WRITES	0x0fu
-#define SPEAKER_REFRESH 0x10u
-#define SPEAKER_OUT	0x20u
-#define REFRESH_TICKS	18u /* about 15 us */
+#define SPEAKER_GATE	    0x01u
+#define SPEAKER_WRITES	    0x0fu
+#define SPEAKER_REFRESH	    0x10u
+#define SPEAKER_OUT	    0x20u
+#define REFRESH_TICKS	    18u /* about 15 us */
 
-#define SCALE_SHIFT 40u
+#define SCALE_SHIFT	    40u
 
 static uint64_t tsc_to_ticks(const struct vpit *p, uint64_t tsc)
 {
@@ -348,10 +348,18 @@ int vpit_attach(struct vpit *p, struct vm *vm)
 		p->channel[i].mode = 3;
 		p->channel[i].gate = i != 2;
 	}
-	p->counters = (struct region){.base = COUNTER_PORT, .len = 4, .dev = &p->dev,
-		.handler = counter_access, .name = "pit", .byte_wide = true};
-	p->port61 = (struct region){.base = SPEAKER_PORT, .len = 1, .dev = &p->dev,
-		.handler = speaker_access, .name = "port 61", .byte_wide = true};
+	p->counters = (struct region){.base = COUNTER_PORT,
+		.len = 4,
+		.dev = &p->dev,
+		.handler = counter_access,
+		.name = "pit",
+		.byte_wide = true};
+	p->port61 = (struct region){.base = SPEAKER_PORT,
+		.len = 1,
+		.dev = &p->dev,
+		.handler = speaker_access,
+		.name = "port 61",
+		.byte_wide = true};
 	r = region_add(&vm->pio, &p->counters);
 	if (!r)
 		r = region_add(&vm->pio, &p->port61);

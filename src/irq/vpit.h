@@ -7,8 +7,8 @@
 
 #include "core/vm.h"
 
-#define VPIT_CHANNELS 3u
-#define VPIT_HZ	      1193182u
+#define VPIT_CHANNELS	 3u
+#define VPIT_HZ		 1193182u
 
 /*
  * Periods that passed while nobody looked and are still to be told, one after each acknowledge;
@@ -22,13 +22,13 @@ struct vpit_channel {
 	bool loaded;	/* has a count since the mode was set */
 	bool running;	/* counts: gate, trigger */
 	bool gate;
-	bool bcd_asked; /* for the status; counting is binary */
+	bool bcd_asked;		    /* for the status; counting is binary */
 	bool write_high, read_high; /* the next byte is the high one */
 	uint8_t write_low;
-	uint32_t reload;     /* 1 to 65536 */
-	uint64_t start_tsc;  /* when count was reload */
-	uint64_t paused;     /* ticks counted when it was stopped */
-	uint8_t latch_left;  /* bytes of the latched count not read yet */
+	uint32_t reload;    /* 1 to 65536 */
+	uint64_t start_tsc; /* when count was reload */
+	uint64_t paused;    /* ticks counted when it was stopped */
+	uint8_t latch_left; /* bytes of the latched count not read yet */
 	uint16_t latch;
 	bool status_latched;
 	uint8_t status;

@@ -21,18 +21,18 @@
 #define CMOS_NMI_OFF	0x80u
 
 /* MC146818A data sheet, "Address Map"; the century's place is convention. */
-#define CMOS_SECONDS  0x00u
-#define CMOS_MINUTES  0x02u
-#define CMOS_HOURS    0x04u
-#define CMOS_WEEKDAY  0x06u
-#define CMOS_YEAR     0x09u
-#define CMOS_STATUS_A 0x0au
-#define CMOS_STATUS_B 0x0bu
-#define CMOS_STATUS_D 0x0du
-#define CMOS_CENTURY  0x32u
+#define CMOS_SECONDS	0x00u
+#define CMOS_MINUTES	0x02u
+#define CMOS_HOURS	0x04u
+#define CMOS_WEEKDAY	0x06u
+#define CMOS_YEAR	0x09u
+#define CMOS_STATUS_A	0x0au
+#define CMOS_STATUS_B	0x0bu
+#define CMOS_STATUS_D	0x0du
+#define CMOS_CENTURY	0x32u
 
-#define STATUS_B_SET 0x80u
-#define STATUS_B_IRQ 0x70u /* periodic, alarm, update-ended */
+#define STATUS_B_SET	0x80u
+#define STATUS_B_IRQ	0x70u /* periodic, alarm, update-ended */
 
 static bool register_is_readable(unsigned index)
 {
@@ -58,7 +58,7 @@ static uint8_t read_register(const struct cmos *c, unsigned index)
 		return 0;
 	hw_port_write(CMOS_INDEX_PORT, 1, (c->saved_index & CMOS_NMI_OFF) | index);
 	v = (uint8_t)hw_port_read(CMOS_DATA_PORT, 1);
-	return index == CMOS_STATUS_B ? v & (uint8_t)~(STATUS_B_SET | STATUS_B_IRQ) : v;
+	return index == CMOS_STATUS_B ? v & (uint8_t) ~(STATUS_B_SET | STATUS_B_IRQ) : v;
 }
 
 static enum io_result cmos_access(struct device *dev, struct io_access *a)
@@ -88,8 +88,12 @@ static int cmos_attach(struct device *dev, struct arena *arena)
 	int r;
 
 	(void)arena;
-	c->region = (struct region){.base = CMOS_INDEX_PORT, .len = 2, .hw = CMOS_INDEX_PORT,
-		.dev = dev, .handler = cmos_access, .name = "cmos",
+	c->region = (struct region){.base = CMOS_INDEX_PORT,
+		.len = 2,
+		.hw = CMOS_INDEX_PORT,
+		.dev = dev,
+		.handler = cmos_access,
+		.name = "cmos",
 		.byte_wide = true};
 	r = region_add(&dev->vm->pio, &c->region);
 	if (r)
@@ -115,8 +119,8 @@ static void cmos_detach(struct device *dev)
 	c->attached = false;
 }
 
-static const struct device_ops cmos_ops = {.name = "cmos", .attach = cmos_attach,
-	.quiesce = cmos_quiesce, .detach = cmos_detach};
+static const struct device_ops cmos_ops = {
+	.name = "cmos", .attach = cmos_attach, .quiesce = cmos_quiesce, .detach = cmos_detach};
 
 void cmos_init(struct cmos *c, struct vm *vm)
 {

@@ -27,22 +27,22 @@
 #include "hw/time.h"
 #include "pio/pio.h"
 
-#define DATA_PORT    0x60u
-#define COMMAND_PORT 0x64u
+#define DATA_PORT	   0x60u
+#define COMMAND_PORT	   0x64u
 
-#define STATUS_OUTPUT  0x01u
-#define STATUS_INPUT   0x02u
-#define STATUS_SYSTEM  0x04u
-#define STATUS_COMMAND 0x08u
-#define STATUS_MOUSE   0x20u
+#define STATUS_OUTPUT	   0x01u
+#define STATUS_INPUT	   0x02u
+#define STATUS_SYSTEM	   0x04u
+#define STATUS_COMMAND	   0x08u
+#define STATUS_MOUSE	   0x20u
 
-#define BYTE_KEYBOARD_IRQ 0x01u
-#define BYTE_MOUSE_IRQ	  0x02u
-#define BYTE_SYSTEM	  0x04u
-#define BYTE_KEYBOARD_OFF 0x10u
-#define BYTE_MOUSE_OFF	  0x20u
-#define BYTE_TRANSLATE	  0x40u
-#define BYTE_ZERO	  0x88u
+#define BYTE_KEYBOARD_IRQ  0x01u
+#define BYTE_MOUSE_IRQ	   0x02u
+#define BYTE_SYSTEM	   0x04u
+#define BYTE_KEYBOARD_OFF  0x10u
+#define BYTE_MOUSE_OFF	   0x20u
+#define BYTE_TRANSLATE	   0x40u
+#define BYTE_ZERO	   0x88u
 
 #define COMMAND_READ_BYTE  0x20u
 #define COMMAND_WRITE_BYTE 0x60u
@@ -62,18 +62,18 @@
 #define COMMAND_READ_TEST  0xe0u
 #define COMMAND_PULSE	   0xf0u /* to FFh; a clear low bit pulses that line */
 
-#define ANSWER_SELF_TEST  0x55u
-#define ANSWER_CLOCK_HIGH 0x02u /* of the mouse test: nobody there */
-#define ANSWER_UNLOCKED	  0x80u
-#define ANSWER_A20_RUN	  0x03u
-#define OUTPUT_RUN	  0x01u /* the reset line, active low */
+#define ANSWER_SELF_TEST   0x55u
+#define ANSWER_CLOCK_HIGH  0x02u /* of the mouse test: nobody there */
+#define ANSWER_UNLOCKED	   0x80u
+#define ANSWER_A20_RUN	   0x03u
+#define OUTPUT_RUN	   0x01u /* the reset line, active low */
 
-#define KEYBOARD_DEFAULTS 0xf6u
-#define KEYBOARD_ENABLE	  0xf4u
+#define KEYBOARD_DEFAULTS  0xf6u
+#define KEYBOARD_ENABLE	   0xf4u
 
-#define INPUT_TIMEOUT_US  2000u	 /* until the controller takes a byte from the guest */
-#define SETUP_TIMEOUT_US  50000u /* for one step of attach and detach */
-#define DRAIN_MAX	  64u
+#define INPUT_TIMEOUT_US   2000u  /* until the controller takes a byte from the guest */
+#define SETUP_TIMEOUT_US   50000u /* for one step of attach and detach */
+#define DRAIN_MAX	   64u
 
 static uint8_t real_status(void)
 {
@@ -159,7 +159,7 @@ static uint8_t guest_status(struct i8042 *k)
 		(void)hw_port_read(DATA_PORT, 1);
 		status &= (uint8_t)~STATUS_OUTPUT;
 	}
-	status &= (uint8_t)~(STATUS_MOUSE | STATUS_COMMAND | STATUS_SYSTEM);
+	status &= (uint8_t) ~(STATUS_MOUSE | STATUS_COMMAND | STATUS_SYSTEM);
 	if (k->answer_ready)
 		status |= STATUS_OUTPUT;
 	if (k->last_was_command)
@@ -336,8 +336,13 @@ static int i8042_attach(struct device *dev, struct arena *arena)
 	int r;
 
 	(void)arena;
-	k->data = (struct region){.base = DATA_PORT, .len = 1, .hw = DATA_PORT, .dev = dev,
-		.handler = data_access, .name = "i8042 data", .byte_wide = true};
+	k->data = (struct region){.base = DATA_PORT,
+		.len = 1,
+		.hw = DATA_PORT,
+		.dev = dev,
+		.handler = data_access,
+		.name = "i8042 data",
+		.byte_wide = true};
 	k->command = k->data;
 	k->command.base = k->command.hw = COMMAND_PORT;
 	k->command.handler = command_access;
@@ -358,7 +363,7 @@ static int i8042_attach(struct device *dev, struct arena *arena)
 	}
 	k->present = true;
 	k->guest_byte = (k->saved_byte | BYTE_MOUSE_OFF) &
-			(uint8_t)~(BYTE_KEYBOARD_IRQ | BYTE_MOUSE_IRQ);
+			(uint8_t) ~(BYTE_KEYBOARD_IRQ | BYTE_MOUSE_IRQ);
 	return real_write_byte(allowed_byte(k), SETUP_TIMEOUT_US);
 }
 
@@ -389,8 +394,8 @@ static void i8042_detach(struct device *dev)
 	k->present = false;
 	real_drain();
 	if (k->keyboard_used) {
-		(void)real_write_byte(allowed_byte(k) & (uint8_t)~BYTE_KEYBOARD_OFF,
-			SETUP_TIMEOUT_US);
+		(void)real_write_byte(
+			allowed_byte(k) & (uint8_t)~BYTE_KEYBOARD_OFF, SETUP_TIMEOUT_US);
 		send_to_keyboard(KEYBOARD_DEFAULTS);
 		send_to_keyboard(KEYBOARD_ENABLE);
 	}
@@ -407,8 +412,11 @@ static void i8042_poll(struct device *dev)
 		update_line(k);
 }
 
-static const struct device_ops i8042_ops = {.name = "i8042", .attach = i8042_attach,
-	.quiesce = i8042_quiesce, .detach = i8042_detach, .poll = i8042_poll};
+static const struct device_ops i8042_ops = {.name = "i8042",
+	.attach = i8042_attach,
+	.quiesce = i8042_quiesce,
+	.detach = i8042_detach,
+	.poll = i8042_poll};
 
 void i8042_init(struct i8042 *k, struct vm *vm)
 {

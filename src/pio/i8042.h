@@ -17,7 +17,7 @@ enum i8042_expect {
 struct i8042 {
 	struct device dev;
 	struct region data, command;
-	bool present;	   /* there is a controller, and its state is saved */
+	bool present;	    /* there is a controller, and its state is saved */
 	bool keyboard_used; /* the guest sent something to the keyboard */
 	bool last_was_command;
 	uint8_t saved_byte; /* the firmware's command byte */

@@ -70,8 +70,8 @@ void pio_attach(struct vm *vm)
 	vm->handler[VMEXIT_PIO] = pio_exit;
 }
 
-void pio_init_device(struct device *dev, const struct device_ops *ops, struct vm *vm, void *state,
-	uint8_t irq)
+void pio_init_device(
+	struct device *dev, const struct device_ops *ops, struct vm *vm, void *state, uint8_t irq)
 {
 	*dev = (struct device){.ops = ops, .vm = vm, .state = state, .irq = irq};
 	dev->mode = DEVICE_RESTRICTED;

@@ -23,7 +23,7 @@ bool pio_access(struct vm *vm, uint32_t port, struct io_access *a) must_check;
 void pio_string(struct vm *vm, const struct vmexit *e);
 
 /* Fills in the device of a legacy port range; irq is the PIC line that it drives, if any. */
-void pio_init_device(struct device *dev, const struct device_ops *ops, struct vm *vm, void *state,
-	uint8_t irq);
+void pio_init_device(
+	struct device *dev, const struct device_ops *ops, struct vm *vm, void *state, uint8_t irq);
 
 #endif

@@ -132,8 +132,10 @@ static void reset_detach(struct device *dev)
 	(void)dev;
 }
 
-static const struct device_ops reset_ops = {.name = "reset ports", .attach = reset_attach,
-	.quiesce = reset_quiesce, .detach = reset_detach};
+static const struct device_ops reset_ops = {.name = "reset ports",
+	.attach = reset_attach,
+	.quiesce = reset_quiesce,
+	.detach = reset_detach};
 
 void reset_ports_init(struct reset_ports *p, struct vm *vm, uint16_t pm1_control)
 {

@@ -85,7 +85,8 @@ static int insn_parse(const uint8_t *insn, size_t n, bool long_mode, struct stri
 				s.has_segment = true;
 				s.segment = segment;
 			}
-		} else if (b != 0x66 && b != 0xf2 && b != 0xf3 && !(long_mode && (b & 0xf0) == 0x40)) {
+		} else if (b != 0x66 && b != 0xf2 && b != 0xf3 &&
+			   !(long_mode && (b & 0xf0) == 0x40)) {
 			return -E_INVAL;
 		}
 	}
@@ -93,8 +94,8 @@ static int insn_parse(const uint8_t *insn, size_t n, bool long_mode, struct stri
 }
 
 /* Finds the instruction's bytes; on -E_FAULT op->fault is set. */
-static int insn_fetch(struct string_op *op, const struct vmexit *e, uint64_t cs_base,
-	struct string_insn *ret)
+static int insn_fetch(
+	struct string_op *op, const struct vmexit *e, uint64_t cs_base, struct string_insn *ret)
 {
 	uint8_t bytes[INSN_MAX];
 	uint64_t at = op->long_mode ? e->rip : (uint32_t)(cs_base + e->rip);
@@ -194,8 +195,8 @@ static size_t run_items(const struct string_op *op, uint64_t offset, uint64_t co
 	return n;
 }
 
-static bool span_translate(struct string_op *op, uint64_t linear, size_t len,
-	struct string_span *ret)
+static bool span_translate(
+	struct string_op *op, uint64_t linear, size_t len, struct string_span *ret)
 {
 	enum gva_access access = op->in ? GVA_WRITE : GVA_READ;
 	size_t first = min_u64(len, PAGE_SIZE - (linear & PAGE_MASK));
@@ -203,8 +204,8 @@ static bool span_translate(struct string_op *op, uint64_t linear, size_t len,
 	*ret = (struct string_span){.len = {first, len - first}};
 	if (gva_translate(op->vm, linear, access, op->user, &ret->at[0], &op->fault))
 		return false;
-	return first == len || !gva_translate(op->vm, linear + first, access, op->user,
-				       &ret->at[1], &op->fault);
+	return first == len ||
+	       !gva_translate(op->vm, linear + first, access, op->user, &ret->at[1], &op->fault);
 }
 
 /* Where the guest's page tables point to no memory, reads give all ones and writes vanish. */
@@ -219,8 +220,8 @@ static void span_read(struct string_op *op, const struct string_span *s, uint8_t
 	}
 }
 
-static void span_write(struct string_op *op, const struct string_span *s, const uint8_t *data,
-	size_t len)
+static void span_write(
+	struct string_op *op, const struct string_span *s, const uint8_t *data, size_t len)
 {
 	for (unsigned i = 0; i < 2 && len; i++) {
 		size_t part = min_u64(len, s->len[i]);
@@ -315,8 +316,8 @@ static void string_raise(struct string_op *op)
 void pio_string(struct vm *vm, const struct vmexit *e)
 {
 	static struct log_limit limit;
-	struct string_op op = {.vm = vm, .port = e->u.pio.port, .size = e->u.pio.size,
-		.in = e->u.pio.in};
+	struct string_op op = {
+		.vm = vm, .port = e->u.pio.port, .size = e->u.pio.size, .in = e->u.pio.in};
 	struct vcpu *v = &vm->vcpu;
 	uint64_t count = 1, budget = STRING_ITEMS_MAX;
 

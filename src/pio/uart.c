@@ -23,42 +23,42 @@
 #include "hw/time.h"
 #include "pio/pio.h"
 
-#define UART_BASE 0x3f8u
-#define UART_LEN  8u
+#define UART_BASE	 0x3f8u
+#define UART_LEN	 8u
 
-#define REG_DATA    0u
-#define REG_IER	    1u
-#define REG_IIR	    2u
-#define REG_LCR	    3u
-#define REG_MCR	    4u
-#define REG_LSR	    5u
-#define REG_MSR	    6u
-#define REG_SCRATCH 7u
+#define REG_DATA	 0u
+#define REG_IER		 1u
+#define REG_IIR		 2u
+#define REG_LCR		 3u
+#define REG_MCR		 4u
+#define REG_LSR		 5u
+#define REG_MSR		 6u
+#define REG_SCRATCH	 7u
 
-#define IER_RECEIVED 0x01u
-#define IER_EMPTY    0x02u
-#define IER_ERRORS   0x04u
-#define IER_MODEM    0x08u
-#define IER_ALL	     0x0fu
+#define IER_RECEIVED	 0x01u
+#define IER_EMPTY	 0x02u
+#define IER_ERRORS	 0x04u
+#define IER_MODEM	 0x08u
+#define IER_ALL		 0x0fu
 
-#define IIR_NONE     0x01u
-#define IIR_MODEM    0x00u
-#define IIR_EMPTY    0x02u
-#define IIR_RECEIVED 0x04u
-#define IIR_ERRORS   0x06u
-#define IIR_FIFO     0xc0u
+#define IIR_NONE	 0x01u
+#define IIR_MODEM	 0x00u
+#define IIR_EMPTY	 0x02u
+#define IIR_RECEIVED	 0x04u
+#define IIR_ERRORS	 0x06u
+#define IIR_FIFO	 0xc0u
 
-#define FCR_ENABLE   0x01u
-#define FCR_CLEAR_RX 0x02u
-#define LCR_DLAB     0x80u
-#define MCR_OUT2     0x08u
-#define MCR_LOOP     0x10u
-#define MCR_ALL	     0x1fu
-#define LSR_DATA     0x01u
-#define LSR_ERRORS   0x1eu
-#define LSR_THRE     0x20u
-#define LSR_TEMT     0x40u
-#define MSR_DELTAS   0x0fu
+#define FCR_ENABLE	 0x01u
+#define FCR_CLEAR_RX	 0x02u
+#define LCR_DLAB	 0x80u
+#define MCR_OUT2	 0x08u
+#define MCR_LOOP	 0x10u
+#define MCR_ALL		 0x1fu
+#define LSR_DATA	 0x01u
+#define LSR_ERRORS	 0x1eu
+#define LSR_THRE	 0x20u
+#define LSR_TEMT	 0x40u
+#define MSR_DELTAS	 0x0fu
 
 #define DRAIN_TIMEOUT_US 50000u
 
@@ -286,8 +286,13 @@ static int uart_attach(struct device *dev, struct arena *arena)
 	int r;
 
 	(void)arena;
-	u->region = (struct region){.base = UART_BASE, .len = UART_LEN, .hw = UART_BASE, .dev = dev,
-		.handler = uart_access, .name = "uart", .byte_wide = true};
+	u->region = (struct region){.base = UART_BASE,
+		.len = UART_LEN,
+		.hw = UART_BASE,
+		.dev = dev,
+		.handler = uart_access,
+		.name = "uart",
+		.byte_wide = true};
 	r = region_add(&dev->vm->pio, &u->region);
 	if (r)
 		return r;
@@ -355,8 +360,11 @@ static void uart_poll(struct device *dev)
 	update_line(u);
 }
 
-static const struct device_ops uart_ops = {.name = "uart", .attach = uart_attach,
-	.quiesce = uart_quiesce, .detach = uart_detach, .poll = uart_poll};
+static const struct device_ops uart_ops = {.name = "uart",
+	.attach = uart_attach,
+	.quiesce = uart_quiesce,
+	.detach = uart_detach,
+	.poll = uart_poll};
 
 void uart_init(struct uart *u, struct vm *vm)
 {
