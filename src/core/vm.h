@@ -81,6 +81,7 @@ struct vm {
 	struct vm_timer timer[VM_TIMERS_MAX];
 	unsigned timer_count;
 	exit_handler handler[VMEXIT_KINDS];
+	void *mmio_state; /* the mmio room's, behind handler[VMEXIT_NPF] */
 	struct vm_stop stop;
 	uint64_t time_limit_tsc; /* absolute, 0 for none */
 
