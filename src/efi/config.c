@@ -475,7 +475,7 @@ static int handle_on_failure(
 
 static bool is_blank(char c)
 {
-	return c == ' ' || c == '\t' || c == '\r';
+	return c == ' ' || c == '\t';
 }
 
 /* A section that the file opens: is it one of ours? Devices get their entry here. */
@@ -533,13 +533,13 @@ static void scan_line(struct parser *p, unsigned line, const char *text, size_t 
 	const char *wrong;
 
 	if (len > CONFIG_LINE_MAX) {
-		parser_fail(p, line, "", "the line is longer than 2046 characters");
+		parser_fail(p, line, "", "the line is longer than 2045 characters");
 		return;
 	}
 	for (size_t i = 0; i < len; i++) {
 		uint8_t c = (uint8_t)text[i];
 
-		if ((c >= ' ' && c < 0x7f) || is_blank((char)c))
+		if ((c >= ' ' && c < 0x7f) || c == '\t')
 			continue;
 		fmt_print(why, sizeof(why), "byte 0x%02x in column %u isn't ASCII text", c,
 			(unsigned)i + 1);
@@ -560,11 +560,12 @@ static void scan_lines(struct parser *p, const char *text, size_t len)
 	size_t start = 0;
 
 	for (unsigned line = 1; start < len && !p->failed; line++) {
-		size_t end = start;
+		size_t end = start, n;
 
 		while (end < len && text[end] != '\n')
 			end++;
-		scan_line(p, line, text + start, end - start);
+		n = end - start;
+		scan_line(p, line, text + start, n && text[end - 1] == '\r' ? n - 1 : n);
 		start = end + 1;
 	}
 }

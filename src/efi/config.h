@@ -30,7 +30,7 @@
 #include "core/vm.h"
 
 #define CONFIG_SIZE_MAX	   65536u /* bytes of the file */
-#define CONFIG_LINE_MAX	   2046u  /* bytes of a line, its end not counted */
+#define CONFIG_LINE_MAX	   2045u  /* bytes of a line, its end not counted */
 #define CONFIG_PATH_MAX	   255u
 #define CONFIG_WORD_MAX	   23u
 #define CONFIG_CMDLINE_MAX 1920u
