@@ -115,7 +115,7 @@ void vm_request_stop(struct vm *vm, enum vm_stop_reason reason);
 
 /*
  * One access by the guest to a region, or to nothing (r NULL): calls the handler, does what it
- * says on the real hardware, counts. False: #GP is due and the instruction must not complete.
+ * says on the real hardware, counts. False: #GP was raised; the instruction must not complete.
  */
 bool vm_io(struct vm *vm, struct region *r, struct io_access *a, bool port);
 

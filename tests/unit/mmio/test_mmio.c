@@ -241,7 +241,7 @@ static void code_that_changes_is_right(void)
 	g.cpu.seg[VSEG_CS].attributes |= SEG_L;
 	g.cpu.reg[VREG_RIP] = FAKE_CODE;
 	run_at(FAKE_DEV, true); /* relative to RIP it is elsewhere */
-	CHECK(raised(VECTOR_UD));
+	CHECK(raised(VECTOR_PF) && g.cpu.reg[VREG_CR2] == FAKE_CODE + 10 - 0x2000000);
 }
 
 static void code_outside_of_memory_is_undefined(void)
