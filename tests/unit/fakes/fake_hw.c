@@ -68,6 +68,16 @@ uint64_t hw_tsc(void)
 	return fake_hw.tsc += fake_hw.tsc_step;
 }
 
+uint64_t hw_read_xcr0(void)
+{
+	return fake_hw.xcr0;
+}
+
+void hw_write_xcr0(uint64_t value)
+{
+	fake_hw.xcr0 = value;
+}
+
 struct cpuid_regs hw_cpuid(uint32_t leaf, uint32_t subleaf)
 {
 	struct cpuid_regs r = {0};

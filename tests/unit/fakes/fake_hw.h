@@ -25,6 +25,7 @@ struct fake_hw {
 	struct fake_access log[FAKE_LOG_MAX];
 	unsigned log_count;	/* accesses in all; only the first FAKE_LOG_MAX are kept */
 	uint64_t tsc, tsc_step; /* each hw_tsc() adds tsc_step */
+	uint64_t xcr0;
 };
 
 extern struct fake_hw fake_hw;
