@@ -35,8 +35,9 @@ static void put(char c)
 	hw_port_write(COM1, 1, (uint8_t)c);
 }
 
-static void serial_line(const char *line)
+static void serial_line(const char *line, bool alert)
 {
+	(void)alert;
 	while (*line)
 		put(*line++);
 	put('\r');
@@ -141,7 +142,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
 	(void)image;
 	bs = st->BootServices;
 	log_add_sink(serial_line);
-	serial_line("");
+	serial_line("", false);
 	why = set_up(b);
 	if (why) {
 		log_line("FAIL set-up: %s", why);
