@@ -1,0 +1,690 @@
+/*
+ * The parser of postern.conf. inih cuts lines into section, key and value; what it would let pass
+ * or cut silently (long lines, text behind a section, bytes that aren't text) a scan finds first.
+ *
+ * Owns no state. Runs before the guest only.
+ */
+#include "efi/config.h"
+#include "base/bits.h"
+#include "base/error.h"
+#include "base/fmt.h"
+#include "base/mem.h"
+
+#include <ini.h>
+
+#define SECTION_MAX 40u /* inih cuts longer ones at 49 */
+
+struct parser {
+	struct config *c;
+	struct config_error error;
+	bool failed;
+	bool device_seen[CONFIG_DEVICES][2];
+};
+
+/* Reads a value into a field of struct config; on failure says why. */
+typedef bool (*value_reader)(const char *value, void *field, char *why);
+
+static void why_say(char *why, const char *text)
+{
+	fmt_print(why, CONFIG_TEXT_MAX + 1, "%s", text);
+}
+
+/* Text from the file for a message: short, and with an end. */
+static void why_value(char *why, const char *value, const char *expected)
+{
+	bool is_long = strlen(value) > 40;
+
+	fmt_print(why, CONFIG_TEXT_MAX + 1, "\"%.40s%s\" isn't %s", value, is_long ? "..." : "",
+		expected);
+}
+
+/* ---- values ---- */
+
+static const char *const action_names[] = {
+	[ACTION_CONTINUE] = "continue",
+	[ACTION_NEXT] = "next",
+	[ACTION_SHUTDOWN] = "shutdown",
+	[ACTION_MENU] = "menu",
+};
+
+static bool read_action(const char *value, void *field, char *why)
+{
+	enum config_action *action = field;
+
+	for (unsigned i = 0; i < array_size(action_names); i++) {
+		if (strcmp(value, action_names[i]) == 0) {
+			*action = (enum config_action)i;
+			return true;
+		}
+	}
+	why_value(why, value, "continue, next, shutdown or menu");
+	return false;
+}
+
+/* Decimal digits up to another character; saturates. The number of digits, 0 if there is none. */
+static size_t parse_decimal(const char *s, uint64_t *ret)
+{
+	uint64_t v = 0;
+	size_t n = 0;
+
+	for (; s[n] >= '0' && s[n] <= '9'; n++) {
+		unsigned digit = (unsigned)(s[n] - '0');
+
+		v = v > (UINT64_MAX - digit) / 10 ? UINT64_MAX : v * 10 + digit;
+	}
+	*ret = v;
+	return n;
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+/* Exactly n hexadecimal digits at *s, which moves behind them. */
+static bool parse_hex(const char **s, unsigned n, uint32_t *ret)
+{
+	uint32_t v = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		int digit = hex_digit((*s)[i]);
+
+		if (digit < 0)
+			return false;
+		v = v << 4 | (uint32_t)digit;
+	}
+	*s += n;
+	*ret = v;
+	return true;
+}
+
+#define TIME_LIMIT_MAX 86400u
+
+static bool read_seconds(const char *value, void *field, char *why)
+{
+	uint32_t *seconds = field;
+	uint64_t v;
+	size_t n = parse_decimal(value, &v);
+
+	if (!n || value[n]) {
+		why_value(why, value, "a number of seconds");
+		return false;
+	}
+	if (v > TIME_LIMIT_MAX) {
+		why_value(why, value, "at most 86400 seconds, a day");
+		return false;
+	}
+	*seconds = (uint32_t)v;
+	return true;
+}
+
+static bool read_log(const char *value, void *field, char *why)
+{
+	uint32_t *log = field;
+
+	if (strcmp(value, "serial") == 0)
+		*log = CONFIG_LOG_SERIAL;
+	else if (strcmp(value, "console") == 0)
+		*log = CONFIG_LOG_CONSOLE;
+	else if (strcmp(value, "serial,console") == 0 || strcmp(value, "console,serial") == 0)
+		*log = CONFIG_LOG_SERIAL | CONFIG_LOG_CONSOLE;
+	else {
+		why_value(why, value, "serial, console or serial,console");
+		return false;
+	}
+	return true;
+}
+
+static bool read_path_or_empty(const char *value, void *field, char *why)
+{
+	if (strlen(value) > CONFIG_PATH_MAX) {
+		why_say(why, "the path is longer than 255 characters");
+		return false;
+	}
+	if (*value && *value != '\\') {
+		why_value(why, value, "a path on the ESP, beginning with \\");
+		return false;
+	}
+	for (const char *s = value; *s; s++) {
+		if (strchr("\"*/:<>?|\t", *s)) {
+			fmt_print(why, CONFIG_TEXT_MAX + 1, "a path can't contain '%c'%s", *s,
+				*s == '/' ? "; the separator is \\" : "");
+			return false;
+		}
+	}
+	memcpy(field, value, strlen(value) + 1);
+	return true;
+}
+
+static bool read_path(const char *value, void *field, char *why)
+{
+	if (!*value) {
+		why_say(why, "a path on the ESP is missing");
+		return false;
+	}
+	return read_path_or_empty(value, field, why);
+}
+
+static bool read_cmdline(const char *value, void *field, char *why)
+{
+	if (strlen(value) > CONFIG_CMDLINE_MAX) {
+		why_say(why, "the command line is longer than 1920 characters");
+		return false;
+	}
+	memcpy(field, value, strlen(value) + 1);
+	return true;
+}
+
+/* The power of two behind a number's suffix; false if it isn't one. */
+static bool suffix_shift(const char *s, unsigned *ret)
+{
+	static const char suffixes[] = "KMG";
+	const char *at;
+
+	if (!*s) {
+		*ret = 0;
+		return true;
+	}
+	at = strchr(suffixes, *s);
+	if (!at || s[1])
+		return false;
+	*ret = 10 * (unsigned)(at - suffixes + 1);
+	return true;
+}
+
+static bool read_memory(const char *value, void *field, char *why)
+{
+	uint64_t *memory = field;
+	uint64_t v;
+	unsigned shift;
+	size_t n = parse_decimal(value, &v);
+
+	if (!n || !suffix_shift(value + n, &shift)) {
+		why_value(why, value, "a size in bytes, or with K, M or G behind it");
+		return false;
+	}
+	v = v > (UINT64_MAX >> shift) ? UINT64_MAX : v << shift;
+	if (v < CONFIG_MEMORY_MIN || v > CONFIG_MEMORY_MAX) {
+		why_value(why, value, "from 32M to 2G");
+		return false;
+	}
+	if (!is_aligned(v, PAGE_SIZE)) {
+		why_value(why, value, "a multiple of 4K");
+		return false;
+	}
+	*memory = v;
+	return true;
+}
+
+static bool read_display(const char *value, void *field, char *why)
+{
+	bool *framebuffer = field;
+
+	if (strcmp(value, "framebuffer") == 0)
+		*framebuffer = true;
+	else if (strcmp(value, "none") == 0)
+		*framebuffer = false;
+	else {
+		why_value(why, value, "framebuffer or none");
+		return false;
+	}
+	return true;
+}
+
+/* If s begins with prefix, what follows it. */
+static const char *after_prefix(const char *s, const char *prefix)
+{
+	size_t n = strlen(prefix);
+
+	return strncmp(s, prefix, n) == 0 ? s + n : NULL;
+}
+
+static bool parse_class(const char *s, struct config_match *m)
+{
+	uint32_t class_code, interface;
+
+	if (!parse_hex(&s, 4, &class_code))
+		return false;
+	*m = (struct config_match){MATCH_CLASS, class_code << 8, 0xffff00, 0, 0, 0};
+	if (!*s)
+		return true;
+	if (!parse_hex(&s, 2, &interface) || *s)
+		return false;
+	m->class_code |= interface;
+	m->class_mask = 0xffffff;
+	return true;
+}
+
+static bool parse_id(const char *s, struct config_match *m)
+{
+	uint32_t vendor, device;
+
+	if (!parse_hex(&s, 4, &vendor) || *s++ != ':' || !parse_hex(&s, 4, &device) || *s)
+		return false;
+	*m = (struct config_match){MATCH_ID, 0, 0, (uint16_t)vendor, (uint16_t)device, 0};
+	return true;
+}
+
+static bool parse_pci(const char *s, struct config_match *m)
+{
+	uint32_t bus, dev, fn;
+
+	if (!parse_hex(&s, 2, &bus) || *s++ != ':' || !parse_hex(&s, 2, &dev) || *s++ != '.' ||
+		!parse_hex(&s, 1, &fn) || *s)
+		return false;
+	if (dev > 31 || fn > 7)
+		return false;
+	*m = (struct config_match){MATCH_PCI, 0, 0, 0, 0, PCI_BDF(bus, dev, fn)};
+	return true;
+}
+
+static bool read_match(const char *value, void *field, char *why)
+{
+	static const struct {
+		const char *prefix;
+		bool (*parse)(const char *s, struct config_match *m);
+	} kinds[] = {{"class:", parse_class}, {"id:", parse_id}, {"pci:", parse_pci}};
+
+	for (unsigned i = 0; i < array_size(kinds); i++) {
+		const char *rest = after_prefix(value, kinds[i].prefix);
+		struct config_match m;
+
+		if (!rest || !kinds[i].parse(rest, &m))
+			continue;
+		memcpy(field, &m, sizeof(m));
+		return true;
+	}
+	why_value(why, value, "class:CCSS[PP], id:VVVV:DDDD or pci:BB:DD.F");
+	return false;
+}
+
+/* Which words exist is for the session to say. */
+static bool read_word(const char *value, void *field, char *why)
+{
+	size_t len = strlen(value);
+
+	if (len > CONFIG_WORD_MAX) {
+		why_value(why, value, "a shorter word");
+		return false;
+	}
+	memcpy(field, value, len + 1);
+	return true;
+}
+
+static bool read_mode(const char *value, void *field, char *why)
+{
+	enum device_mode *mode = field;
+
+	if (strcmp(value, "hidden") == 0)
+		*mode = DEVICE_HIDDEN;
+	else if (strcmp(value, "restricted") == 0)
+		*mode = DEVICE_RESTRICTED;
+	else {
+		why_value(why, value, "hidden or restricted");
+		return false;
+	}
+	return true;
+}
+
+/* ---- keys ---- */
+
+struct key {
+	const char *section, *name;
+	value_reader read;
+	size_t field; /* offset in struct config, or in struct config_device */
+};
+
+#define KEY(section, name, read, field)                                                            \
+	{                                                                                          \
+		section, name, read, offsetof(struct config, field)                                \
+	}
+
+static const struct key keys[CONFIG_KEYS] = {
+	[CONFIG_ON_FAILURE] = KEY("postern", "on_failure", read_action, on_failure),
+	[CONFIG_ON_RESET] = KEY("postern", "on_reset", read_action, on_reset),
+	[CONFIG_ON_POWEROFF] = KEY("postern", "on_poweroff", read_action, on_poweroff),
+	[CONFIG_ON_TRIPLE_FAULT] = KEY("postern", "on_triple_fault", read_action, on_triple_fault),
+	[CONFIG_ON_TIME_LIMIT] = KEY("postern", "on_time_limit", read_action, on_time_limit),
+	[CONFIG_TIME_LIMIT] = KEY("postern", "time_limit", read_seconds, time_limit),
+	[CONFIG_LOG] = KEY("postern", "log", read_log, log),
+	[CONFIG_REHEARSE] = KEY("postern", "rehearse", read_word, rehearse),
+	[CONFIG_KERNEL] = KEY("guest", "kernel", read_path, kernel),
+	[CONFIG_INITRAMFS] = KEY("guest", "initramfs", read_path_or_empty, initramfs),
+	[CONFIG_CMDLINE] = KEY("guest", "cmdline", read_cmdline, cmdline),
+	[CONFIG_MEMORY] = KEY("guest", "memory", read_memory, memory),
+	[CONFIG_DISPLAY] = KEY("guest", "display", read_display, framebuffer),
+	[CONFIG_BOOT_PATH] = KEY("boot", "path", read_path_or_empty, boot_path),
+};
+
+static const struct key device_keys[] = {
+	{"device", "match", read_match, offsetof(struct config_device, match)},
+	{"device", "mode", read_mode, offsetof(struct config_device, mode)},
+};
+
+/* Of several errors the first in the file stays. */
+static void parser_fail(struct parser *p, unsigned line, const char *key, const char *text)
+{
+	if (p->failed && p->error.line <= line)
+		return;
+	p->failed = true;
+	p->error.line = line;
+	fmt_print(p->error.key, sizeof(p->error.key), "%s", key);
+	fmt_print(p->error.text, sizeof(p->error.text), "%s", text);
+}
+
+/* Reads a value, or records what is wrong with it. */
+static bool key_read(struct parser *p, const struct key *k, void *base, unsigned line, bool again,
+	const char *value)
+{
+	char why[CONFIG_TEXT_MAX + 1] = "";
+
+	if (again)
+		why_say(why, "is set twice");
+	else if (k->read(value, (char *)base + k->field, why))
+		return true;
+	parser_fail(p, line, k->name, why);
+	return false;
+}
+
+/* The name in "device NAME", or NULL. */
+static const char *section_device(const char *section)
+{
+	const char *name = after_prefix(section, "device");
+
+	if (!name || (*name != ' ' && *name != '\t'))
+		return NULL;
+	while (*name == ' ' || *name == '\t')
+		name++;
+	return *name ? name : NULL;
+}
+
+static struct config_device *find_device(struct config *c, const char *name)
+{
+	for (unsigned i = 0; i < c->device_count; i++) {
+		if (strcmp(c->device[i].name, name) == 0)
+			return &c->device[i];
+	}
+	return NULL;
+}
+
+static bool handle_device(
+	struct parser *p, const char *device, const char *name, const char *value, unsigned line)
+{
+	struct config_device *d = find_device(p->c, device);
+
+	if (!d)
+		return false; /* the scan has refused the section already */
+	for (unsigned i = 0; i < array_size(device_keys); i++) {
+		bool *seen = &p->device_seen[d - p->c->device][i];
+
+		if (strcmp(name, device_keys[i].name) != 0)
+			continue;
+		if (!key_read(p, &device_keys[i], d, line, *seen, value))
+			return false;
+		*seen = true;
+		if (i == 0)
+			d->line = line;
+		return true;
+	}
+	parser_fail(p, line, name, "unknown key in this section");
+	return false;
+}
+
+/* inih calls this for each key; a return of 0 is an error. */
+static int handle_key(void *user, const char *section, const char *name, const char *value, int at)
+{
+	struct parser *p = user;
+	unsigned line = (unsigned)at;
+	const char *device = section_device(section);
+
+	if (device)
+		return handle_device(p, device, name, value, line);
+	for (unsigned i = 0; i < CONFIG_KEYS; i++) {
+		if (strcmp(section, keys[i].section) != 0 || strcmp(name, keys[i].name) != 0)
+			continue;
+		if (!key_read(p, &keys[i], p->c, line, p->c->line[i] != 0, value))
+			return 0;
+		p->c->line[i] = line;
+		return 1;
+	}
+	parser_fail(p, line, name,
+		*section ? "unknown key in this section" : "stands before the first [section]");
+	return 0;
+}
+
+/* The first pass: on_failure alone, and no complaints. */
+static int handle_on_failure(
+	void *user, const char *section, const char *name, const char *value, int line)
+{
+	struct config *c = user;
+	char why[CONFIG_TEXT_MAX + 1];
+
+	(void)line;
+	if (strcmp(section, "postern") == 0 && strcmp(name, "on_failure") == 0)
+		(void)read_action(value, &c->on_failure, why);
+	return 1;
+}
+
+/* ---- the scan of lines ---- */
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* A section that the file opens: is it one of ours? Devices get their entry here. */
+static const char *section_open(struct config *c, const char *section)
+{
+	const char *name = section_device(section);
+	struct config_device *d;
+
+	if (!name) {
+		for (unsigned i = 0; i < CONFIG_KEYS; i++) {
+			if (strcmp(section, keys[i].section) == 0)
+				return NULL;
+		}
+		return strcmp(section, "device") == 0 ? "a device needs a name: [device NAME]"
+						      : "unknown section";
+	}
+	if (strlen(name) >= DEVICE_NAME_MAX)
+		return "a device's name has at most 23 characters";
+	if (find_device(c, name))
+		return NULL;
+	if (c->device_count == CONFIG_DEVICES)
+		return "more than 8 devices";
+	d = &c->device[c->device_count++];
+	memcpy(d->name, name, strlen(name) + 1);
+	return NULL;
+}
+
+/* A line that begins with '['. inih ignores what stands behind the ']'. */
+static const char *scan_section(
+	struct parser *p, const char *text, size_t len, char ret_section[static SECTION_MAX + 3])
+{
+	char section[SECTION_MAX + 1];
+	size_t n = 1;
+
+	while (n < len && text[n] != ']')
+		n++;
+	fmt_print(
+		ret_section, SECTION_MAX + 3, "%.*s", (int)min_u64(n + 1, min_u64(len, 42)), text);
+	if (n == len)
+		return "a section needs a ] at its end";
+	if (n - 1 > SECTION_MAX)
+		return "a section's name has at most 40 characters";
+	memcpy(section, text + 1, n - 1);
+	section[n - 1] = '\0';
+	for (size_t i = n + 1; i < len; i++) {
+		if (!is_blank(text[i]))
+			return "text behind a section";
+	}
+	return section_open(p->c, section);
+}
+
+static void scan_line(struct parser *p, unsigned line, const char *text, size_t len)
+{
+	char why[CONFIG_TEXT_MAX + 1], section[SECTION_MAX + 3];
+	const char *wrong;
+
+	if (len > CONFIG_LINE_MAX) {
+		parser_fail(p, line, "", "the line is longer than 2045 characters");
+		return;
+	}
+	for (size_t i = 0; i < len; i++) {
+		uint8_t c = (uint8_t)text[i];
+
+		if ((c >= ' ' && c < 0x7f) || c == '\t')
+			continue;
+		fmt_print(why, sizeof(why), "byte 0x%02x in column %u isn't ASCII text", c,
+			(unsigned)i + 1);
+		parser_fail(p, line, "", why);
+		return;
+	}
+	while (len && is_blank(*text))
+		text++, len--;
+	if (!len || *text != '[')
+		return;
+	wrong = scan_section(p, text, len, section);
+	if (wrong)
+		parser_fail(p, line, section, wrong);
+}
+
+static void scan_lines(struct parser *p, const char *text, size_t len)
+{
+	size_t start = 0;
+
+	for (unsigned line = 1; start < len && !p->failed; line++) {
+		size_t end = start, n;
+
+		while (end < len && text[end] != '\n')
+			end++;
+		n = end - start;
+		scan_line(p, line, text + start, n && text[end - 1] == '\r' ? n - 1 : n);
+		start = end + 1;
+	}
+}
+
+/* ---- the whole ---- */
+
+static void check_required(struct parser *p)
+{
+	const struct config *c = p->c;
+
+	if (!c->line[CONFIG_KERNEL])
+		parser_fail(p, 0, "kernel", "missing in [guest]");
+	for (unsigned i = 0; i < c->device_count; i++) {
+		char section[DEVICE_NAME_MAX + 10];
+
+		if (c->device[i].match.kind != MATCH_NONE)
+			continue;
+		fmt_print(section, sizeof(section), "[device %s]", c->device[i].name);
+		parser_fail(p, 0, section, "match is missing");
+	}
+}
+
+void config_init(struct config *c)
+{
+	memset(c, 0, sizeof(*c));
+	c->log = CONFIG_LOG_SERIAL | CONFIG_LOG_CONSOLE;
+	c->memory = 512 * MIB;
+	c->framebuffer = true;
+}
+
+static void parse_keys(struct parser *p, const char *text)
+{
+	int line = ini_parse_string(text, handle_key, p);
+
+	if (line > 0)
+		parser_fail(p, (unsigned)line, "", "neither a [section] nor KEY = VALUE");
+	if (!p->failed)
+		check_required(p);
+}
+
+int config_parse(struct config *c, const char *text, size_t len, struct config_error *ret_error)
+{
+	struct parser p = {.c = c};
+
+	config_init(c);
+	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+		text += 3, len -= 3;
+	if (len > CONFIG_SIZE_MAX) {
+		parser_fail(&p, 0, "", "the file is larger than 64 KiB");
+		goto failed;
+	}
+	(void)ini_parse_string(text, handle_on_failure, c);
+	c->on_reset = c->on_poweroff = c->on_triple_fault = c->on_time_limit = c->on_failure;
+	scan_lines(&p, text, len);
+	if (!p.failed)
+		parse_keys(&p, text);
+	if (!p.failed)
+		return 0;
+failed:
+	*ret_error = p.error;
+	return -E_INVAL;
+}
+
+void config_error_at(const struct config *c, enum config_key key, const char *text,
+	struct config_error *ret_error)
+{
+	ret_error->line = key < CONFIG_KEYS ? c->line[key] : 0;
+	fmt_print(ret_error->key, sizeof(ret_error->key), "%s", config_key_name(key));
+	fmt_print(ret_error->text, sizeof(ret_error->text), "%s", text);
+}
+
+void config_error_print(const struct config_error *e, const char *file, char *out, size_t size)
+{
+	char line[16] = "";
+
+	if (e->line)
+		fmt_print(line, sizeof(line), ":%u", e->line);
+	fmt_print(out, size, "%s%s: %s%s%s", file, line, e->key, *e->key ? ": " : "", e->text);
+}
+
+const char *config_key_name(enum config_key key)
+{
+	return key < CONFIG_KEYS ? keys[key].name : "";
+}
+
+enum config_action config_action_for(const struct config *c, enum vm_stop_reason reason)
+{
+	switch (reason) {
+	case STOP_BOOT:
+		return ACTION_CONTINUE;
+	case STOP_RESET:
+		return c->on_reset;
+	case STOP_POWEROFF:
+		return c->on_poweroff;
+	case STOP_TRIPLE_FAULT:
+		return c->on_triple_fault;
+	case STOP_TIME_LIMIT:
+		return c->on_time_limit;
+	default:
+		return c->on_failure;
+	}
+}
+
+const char *config_action_name(enum config_action action)
+{
+	return action < array_size(action_names) ? action_names[action] : "?";
+}
+
+bool config_match_device(const struct config_match *m, pci_bdf_t bdf, uint16_t vendor,
+	uint16_t device, uint32_t class_code)
+{
+	switch (m->kind) {
+	case MATCH_CLASS:
+		return (class_code & m->class_mask) == m->class_code;
+	case MATCH_ID:
+		return vendor == m->vendor && device == m->device;
+	case MATCH_PCI:
+		return bdf == m->bdf;
+	default:
+		return false;
+	}
+}
