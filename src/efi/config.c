@@ -304,6 +304,19 @@ static bool read_match(const char *value, void *field, char *why)
 	return false;
 }
 
+/* Which words exist is for the session to say. */
+static bool read_word(const char *value, void *field, char *why)
+{
+	size_t len = strlen(value);
+
+	if (len > CONFIG_WORD_MAX) {
+		why_value(why, value, "a shorter word");
+		return false;
+	}
+	memcpy(field, value, len + 1);
+	return true;
+}
+
 static bool read_mode(const char *value, void *field, char *why)
 {
 	enum device_mode *mode = field;
@@ -340,6 +353,7 @@ static const struct key keys[CONFIG_KEYS] = {
 	[CONFIG_ON_TIME_LIMIT] = KEY("postern", "on_time_limit", read_action, on_time_limit),
 	[CONFIG_TIME_LIMIT] = KEY("postern", "time_limit", read_seconds, time_limit),
 	[CONFIG_LOG] = KEY("postern", "log", read_log, log),
+	[CONFIG_REHEARSE] = KEY("postern", "rehearse", read_word, rehearse),
 	[CONFIG_KERNEL] = KEY("guest", "kernel", read_path, kernel),
 	[CONFIG_INITRAMFS] = KEY("guest", "initramfs", read_path_or_empty, initramfs),
 	[CONFIG_CMDLINE] = KEY("guest", "cmdline", read_cmdline, cmdline),

@@ -7,45 +7,43 @@
 
 /* 16550 UART: National Semiconductor PC16550D data sheet, "Registers". */
 #define COM1	   0x3f8u
-#define UART_LCR   (COM1 + 3)
 #define UART_LSR   (COM1 + 5)
-#define LCR_DLAB   0x80u
 #define LSR_THRE   0x20u
+#define LSR_TEMT   0x40u
 #define NO_UART	   0xffu
 #define CHAR_LIMIT 20000u /* us; a character takes 10 ms at 960 baud */
 
 static const char prefix[] = "postern: ";
 static bool firmware_paused;
 
-static bool transmitter_empty(void *arg)
+static bool line_status_has(void *bits)
 {
-	(void)arg;
-	return hw_port_read(UART_LSR, 1) & LSR_THRE;
+	return hw_port_read(UART_LSR, 1) & *(const uint32_t *)bits;
 }
 
 static void serial_write(const char *text)
 {
+	uint32_t ready = LSR_THRE;
+
 	for (; *text; text++) {
-		if (hw_poll(transmitter_empty, NULL, CHAR_LIMIT))
+		if (hw_poll(line_status_has, &ready, CHAR_LIMIT))
 			return;
 		hw_port_write(COM1, 1, (uint8_t)*text);
 	}
 }
 
-/* The guest may have the divisor latch open right now: its view is put back. */
+/* The guest may have seen an empty transmitter just before: it is empty again afterwards. */
 static void serial_sink(const char *line)
 {
-	uint32_t lcr = hw_port_read(UART_LCR, 1);
+	uint32_t idle = LSR_TEMT;
 
 	if (hw_port_read(UART_LSR, 1) == NO_UART)
 		return;
-	if (lcr & LCR_DLAB)
-		hw_port_write(UART_LCR, 1, lcr & ~LCR_DLAB);
 	serial_write(prefix);
 	serial_write(line);
 	serial_write("\r\n");
-	if (lcr & LCR_DLAB)
-		hw_port_write(UART_LCR, 1, lcr);
+	if (hw_poll(line_status_has, &idle, CHAR_LIMIT))
+		return;
 }
 
 static void console_write(const char *text)

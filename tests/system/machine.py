@@ -34,6 +34,10 @@ FIRMWARE_VARIABLES = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 FIRMWARE_BOCHS = Path("/usr/share/ovmf/OVMF.fd")
 VGA_BIOS = Path("/usr/share/vgabios/vgabios.bin")
 
+# Where the PIIX controller sits in QEMU, and its register with the decode bits of both channels.
+PIIX_SLOT = 4
+PIIX_IDETIM = 0x40
+
 # What terminals act on and readers of a log don't want to see.
 _ESCAPES = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]|\r")
 
@@ -323,7 +327,7 @@ class Qemu(Machine):
         options: Sequence[str] = (),
         mirror: BinaryIO | None = None,
     ) -> None:
-        """bus: nvme, ide (PIIX) or ahci, or a path to an EFI program... see options.
+        """bus: nvme, ide (PIIX) or ahci.
 
         memory is in MiB. options are more of QEMU's own, such as ("-kernel", "program.efi").
         The image is never written to: what the machine writes is forgotten at its end.
@@ -342,7 +346,10 @@ class Qemu(Machine):
     def _disk_arguments(self) -> list[str]:
         controllers = {
             "nvme": ["-device", "nvme,drive=disk,serial=postern"],
-            "ide": ["-device", "piix3-ide,id=pata", "-device", "ide-hd,drive=disk,bus=pata.0"],
+            "ide": [
+                *("-device", f"piix3-ide,id=pata,addr={PIIX_SLOT}"),
+                *("-device", "ide-hd,drive=disk,bus=pata.0"),
+            ],
             "ahci": ["-device", "ide-hd,drive=disk,bus=ide.0"],
         }
         if self._image is None:
@@ -358,7 +365,7 @@ class Qemu(Machine):
         return [
             *("-machine", "q35,kernel-irqchip=split" if self._accel == "kvm" else "q35"),
             *("-accel", self._accel, "-cpu", self._cpu, "-m", str(self._memory)),
-            *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+            *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-S"),
             *("-drive", f"{flash},unit=0,readonly=on,file={FIRMWARE_CODE}"),
             *("-drive", f"{flash},unit=1,file={variables.resolve()}"),
             *(("-device", f"intel-iommu,{self._iommu}") if self._iommu else ()),
@@ -387,7 +394,21 @@ class Qemu(Machine):
             self.process.wait()
             said = (self.folder / "emulator.log").read_text("latin-1")
             raise MachineError(f"QEMU doesn't start: {said.strip()}") from None
+        if self._bus == "ide":
+            self._enable_piix_channels()
+        self._monitor.execute("cont")
         return serial
+
+    def _enable_piix_channels(self) -> None:
+        """Sets the decode bits in IDETIM, as a PC's firmware does.
+
+        OVMF doesn't, since the controller isn't q35's own. QEMU decodes the ports regardless, but
+        Linux takes a channel without its bit for switched off.
+        """
+        address = 0x80000000 | PIIX_SLOT << 11 | PIIX_IDETIM
+        for port, value in ((0xCF8, address), (0xCFC, 0x80008000), (0xCF8, 0)):
+            command = f"o /w {port:#x} {value:#x}"
+            self.monitor.execute("human-monitor-command", **{"command-line": command})
 
     @property
     def monitor(self) -> Monitor:
