@@ -148,22 +148,26 @@ void nvme_ctrl_set_master(struct nvme *n, bool on)
 	hw_pci_write(n->dev->bdf, PCI_COMMAND, 2, command);
 }
 
-static int capabilities_read(struct nvme *n)
+static int capabilities_check(const struct nvme *n)
 {
-	uint64_t ticks;
-
-	if (reg_read(n, NVME_CSTS) == GONE)
-		return -E_IO;
-	n->real_cap = reg_read64(n, NVME_CAP);
-	n->version = reg_read(n, NVME_VS);
 	if (n->real_cap & CAP_MPSMIN || !(n->real_cap & CAP_CSS_NVM))
 		return -E_NOTSUP;
-	ticks = max_u64(FIELD_GET(CAP_TO, n->real_cap), 1);
-	n->timeout_us = ticks * TIMEOUT_UNIT;
-	n->doorbell_stride = 4u << FIELD_GET(CAP_DSTRD, n->real_cap);
-	n->io_entries = (uint32_t)min_u64(FIELD_GET(CAP_MQES, n->real_cap) + 1, NVME_IO_ENTRIES);
 	/* MQES is 1 at least: a ring of one entry holds nothing. */
 	return n->io_entries < 2 ? -E_NOTSUP : 0;
+}
+
+static void capabilities_read(struct nvme *n)
+{
+	uint64_t cap = reg_read64(n, NVME_CAP);
+
+	n->real_cap = cap;
+	n->version = reg_read(n, NVME_VS);
+	n->timeout_us = max_u64(FIELD_GET(CAP_TO, cap), 1) * TIMEOUT_UNIT;
+	n->doorbell_stride = 4u << FIELD_GET(CAP_DSTRD, cap);
+	n->io_entries = (uint32_t)min_u64(FIELD_GET(CAP_MQES, cap) + 1, NVME_IO_ENTRIES);
+	n->saved_aqa = reg_read(n, NVME_AQA);
+	n->saved_asq = reg_read64(n, NVME_ASQ);
+	n->saved_acq = reg_read64(n, NVME_ACQ);
 }
 
 int nvme_ctrl_take(struct nvme *n)
@@ -179,14 +183,13 @@ int nvme_ctrl_take(struct nvme *n)
 	n->taken = true;
 	command = (command | PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF) & ~PCI_COMMAND_MASTER;
 	hw_pci_write(bdf, PCI_COMMAND, 2, command);
-	err = capabilities_read(n);
-	if (err)
-		return err;
-	n->saved_aqa = reg_read(n, NVME_AQA);
-	n->saved_asq = reg_read64(n, NVME_ASQ);
-	n->saved_acq = reg_read64(n, NVME_ACQ);
+	if (reg_read(n, NVME_CSTS) == GONE)
+		return -E_IO;
+	/* It is stopped in any case: firmware may have left it running on memory that is free. */
+	capabilities_read(n);
 	nvme_ctrl_stop(n);
-	return nvme_ctrl_wait(n, NVME_OFF);
+	err = nvme_ctrl_wait(n, NVME_OFF);
+	return err ? err : capabilities_check(n);
 }
 
 /*

@@ -13,7 +13,7 @@ static struct color color_of(uint32_t mask)
 	if (!mask)
 		return c;
 	c.pos = (uint8_t)__builtin_ctz(mask);
-	c.size = (uint8_t)__builtin_popcount(mask);
+	c.size = (uint8_t)(32 - __builtin_clz(mask) - c.pos);
 	return c;
 }
 

@@ -60,7 +60,7 @@ int inventory_take(struct inventory *i)
 
 	i->taken = false;
 	cpu_state_take(&i->cpu);
-	irq_state_save(&i->irq);
+	irq_state_save(&i->irq, hpa(IOAPIC_DEFAULT_BASE));
 	err = pci_state_save(&i->pci);
 	if (err)
 		return err;
@@ -78,7 +78,9 @@ void inventory_restore(const struct inventory *i)
 	if (!i->taken)
 		return;
 	pci_state_restore(&i->pci);
+	hw_irq_disable();
 	irq_state_restore(&i->irq);
+	hw_irq_enable();
 	if (timer && i->timer_period && timer_period() != i->timer_period)
 		timer->SetTimerPeriod(timer, i->timer_period);
 	/* Setting the same mode again clears what the guest drew. */
@@ -130,12 +132,14 @@ static unsigned cpu_state_compare(const struct cpu_state *then)
 
 unsigned inventory_compare(const struct inventory *i)
 {
+	static struct irq_state now;
 	unsigned differences;
 
 	if (!i->taken)
 		return 0;
+	irq_state_save(&now, hpa(IOAPIC_DEFAULT_BASE));
 	differences = cpu_state_compare(&i->cpu) + pci_state_compare(&i->pci) +
-		      irq_state_compare(&i->irq);
+		      irq_state_compare(&i->irq, &now, "inventory");
 	if (timer_period() != i->timer_period) {
 		log_line("inventory: timer period was %lu, is %lu", i->timer_period, timer_period());
 		differences++;

@@ -9,6 +9,7 @@
 #include "efi/uefi.h"
 #include "hw/cpu.h"
 #include "irq/host.h"
+#include "irq/state.h"
 #include "pci/state.h"
 
 struct cpu_state {

@@ -24,7 +24,7 @@ static int report(const struct config_error *e)
 	char line[LINE_MAX];
 
 	config_error_print(e, CONFIG_FILE, line, sizeof(line));
-	log_line("%s", line);
+	log_alert("%s", line);
 	return -E_INVAL;
 }
 
@@ -42,7 +42,7 @@ static int load_config(void)
 	if (!err)
 		err = file_read(volume, CONFIG_FILE, &f);
 	if (err) {
-		log_line("%s: %s", CONFIG_FILE, error_string(err));
+		log_alert("%s: %s", CONFIG_FILE, error_string(err));
 		return err;
 	}
 	err = config_parse(&config, f.data, f.size, &e);
@@ -64,7 +64,7 @@ static EFI_STATUS after_guest(const struct vm_stop *stop)
 	err = boot_path(&origin, stop->path, &status);
 	if (!err)
 		return status;
-	log_line("%s: %s", stop->path, error_string(err));
+	log_alert("%s: %s", stop->path, error_string(err));
 	return boot_action(&origin, &config, config.on_failure);
 }
 
@@ -76,7 +76,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
 	int err;
 
 	uefi_init(image, st);
-	console_init(true, true);
+	console_init(true, false);
 	/* The boot manager's watchdog would reset the machine under a user who thinks. */
 	efi_bs->SetWatchdogTimer(0, 0, 0, NULL);
 	hw_time_init(ticks_measure_tsc_khz());

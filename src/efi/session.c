@@ -5,9 +5,9 @@
 #include "efi/session.h"
 #include "base/bits.h"
 #include "base/log.h"
+#include "base/fmt.h"
 #include "base/mem.h"
-#include "core/cpuid.h"
-#include "dma/ide.h"
+//IDE#include "dma/ide.h"
 #include "dma/nvme.h"
 #include "efi/acpi.h"
 #include "efi/console.h"
@@ -23,6 +23,7 @@
 #include "guest/hypercall.h"
 #include "guest/linux.h"
 #include "hw/time.h"
+#include "irq/host.h"
 #include "irq/vpic.h"
 #include "irq/vpit.h"
 #include "mmio/mmio.h"
@@ -39,12 +40,14 @@
 /* Beyond the second-level tables: back ends, shadow queues, caches, the PCI model. */
 #define ARENA_EXTRA_PAGES 1024u
 
-/* A restricted device, with the host interrupt that stands for it. */
+
+
+
+/* A restricted device, and how its class is mediated. */
 #define MEDIATED_MAX 4u
 struct mediated {
 	struct device dev;
-	struct host_irq irq[2];
-	unsigned irqs;
+	const struct mediator *mediator;
 	bool attached;
 };
 
@@ -73,8 +76,8 @@ struct session {
 	struct reset_ports reset;
 	struct hypercall hypercall;
 	struct pci_filter pci;
-	struct host_irq legacy_irq[2];
-	unsigned legacy_irqs, legacy_attached;
+	struct host_irq host_irq;
+	unsigned legacy_attached;
 	struct mediated mediated[MEDIATED_MAX];
 	unsigned mediated_count;
 };
@@ -88,7 +91,7 @@ static void complain(const struct config *c, enum config_key key, const char *te
 
 	config_error_at(c, key, text, &e);
 	config_error_print(&e, CONFIG_FILE, line, sizeof(line));
-	log_line("%s", line);
+	log_alert("%s", line);
 }
 
 /* ---- processor: which back end the machine has ---- */
@@ -114,7 +117,7 @@ static int processor_enter(void *context)
 			err = e;
 		}
 	}
-	log_line("processor: %s", reason);
+	log_alert("processor: %s", reason);
 	return err;
 }
 
@@ -178,11 +181,11 @@ static int memory_enter(void *context)
 	for (unsigned i = 0; !err && i < GUEST_RAM_RANGES; i++)
 		err = add_runs(s, guest_map_ram(&s->map, i));
 	if (err) {
-		log_line("memory: %s", error_string(err));
+		log_alert("memory: %s", error_string(err));
 		memory_leave(s);
 		return err;
 	}
-	log_line("memory: %lu MiB for the guest in %zu runs", s->config->memory / MIB, s->ram.count);
+	log_line("memory: %lu MiB for the guest, runs: %zu", s->config->memory / MIB, s->ram.count);
 	return 0;
 }
 
@@ -250,10 +253,12 @@ struct mediator {
 	uint16_t class; /* base class and subclass */
 	const struct device_ops *ops;
 	uint8_t irq; /* line of the guest's PIC */
+	uint8_t pins; /* ISA interrupts of the real device, from irq on; 0: it has MSI */
 };
 
 /* Lines 14 and 15 are those of the IDE channels on every PC; 11 is free for PCI. */
-static const struct mediator mediators[] = {{0x0108, &nvme_ops, 11}, {0x0101, &ide_ops, 14}};
+static const struct mediator mediators[] = {
+	{0x0108, &nvme_ops, 11, 0}/*IDE, {0x0101, &ide_ops, 14, 2}*/};
 
 static const struct mediator *find_mediator(uint16_t class)
 {
@@ -280,6 +285,7 @@ static int choose_device(void *context, const struct pci_seen *fn)
 	struct session *s = context;
 	const struct config_device *section = find_section(s->config, fn);
 	const struct mediator *m;
+	struct mediated *md;
 	struct device *dev;
 
 	if (!section || section->mode != DEVICE_RESTRICTED)
@@ -292,7 +298,9 @@ static int choose_device(void *context, const struct pci_seen *fn)
 	}
 	if (s->mediated_count == MEDIATED_MAX)
 		return -E_NOMEM;
-	dev = &s->mediated[s->mediated_count++].dev;
+	md = &s->mediated[s->mediated_count++];
+	md->mediator = m;
+	dev = &md->dev;
 	*dev = (struct device){.ops = m->ops, .vm = &s->vm, .bdf = fn->bdf, .mode = section->mode,
 		.irq = m->irq};
 	fmt_print(dev->name, sizeof(dev->name), "%s " PCI_BDF_FMT, m->ops->name,
@@ -377,19 +385,21 @@ static void inventory_leave(void *context)
 
 /* ---- machine: the virtual parts ---- */
 
+#define LEGACY_DEVICES 4u
+
 static struct device *legacy_device(struct session *s, unsigned i)
 {
-	struct device *const devices[] = {&s->cmos.dev, &s->keyboard.dev, &s->uart.dev, &s->reset.dev};
+	struct device *const devices[LEGACY_DEVICES] = {
+		&s->cmos.dev, &s->keyboard.dev, &s->uart.dev, &s->reset.dev};
 
-	return i < array_size(devices) ? devices[i] : NULL;
+	return devices[i];
 }
 
 static void machine_leave(void *context)
 {
 	struct session *s = context;
 
-	while (s->legacy_irqs)
-		host_irq_release(&s->legacy_irq[--s->legacy_irqs]);
+	host_irq_unroute_all(&s->host_irq);
 	while (s->legacy_attached) {
 		struct device *dev = legacy_device(s, --s->legacy_attached);
 
@@ -400,13 +410,12 @@ static void machine_leave(void *context)
 
 static int attach_legacy(struct session *s)
 {
-	struct device *dev;
-
 	cmos_init(&s->cmos, &s->vm);
 	i8042_init(&s->keyboard, &s->vm);
 	uart_init(&s->uart, &s->vm);
 	reset_ports_init(&s->reset, &s->vm, 0);
-	for (; (dev = legacy_device(s, s->legacy_attached)); s->legacy_attached++) {
+	for (; s->legacy_attached < LEGACY_DEVICES; s->legacy_attached++) {
+		struct device *dev = legacy_device(s, s->legacy_attached);
 		int err = dev->ops->attach(dev, &s->arena);
 
 		if (!err)
@@ -419,15 +428,18 @@ static int attach_legacy(struct session *s)
 	return 0;
 }
 
+static int route_isa(struct session *s, struct device *dev, unsigned pin)
+{
+	return host_irq_route_pin(&s->host_irq, dev, &(struct host_irq_pin){.pin = pin});
+}
+
 /* Without these two the guest still gets input, at the firmware's ticks. */
 static void route_legacy(struct session *s)
 {
-	if (!host_irq_route_isa(&s->legacy_irq[s->legacy_irqs], &efi_vector_ops, 4, &s->uart.dev)) {
+	if (!route_isa(s, &s->uart.dev, s->uart.dev.irq))
 		uart_set_routed(&s->uart, true);
-		s->legacy_irqs++;
-	}
-	if (!host_irq_route_isa(&s->legacy_irq[s->legacy_irqs], &efi_vector_ops, 1, &s->keyboard.dev))
-		s->legacy_irqs++;
+	if (route_isa(s, &s->keyboard.dev, s->keyboard.dev.irq))
+		log_line("keyboard: no interrupt: it is read at the firmware's ticks");
 }
 
 static int machine_enter(void *context)
@@ -439,42 +451,38 @@ static int machine_enter(void *context)
 	pio_attach(&s->vm);
 	err = mmio_attach(&s->vm, &s->arena);
 	if (!err)
-		err = vpic_init(&s->pic, &s->vm);
+		err = vpic_attach(&s->pic, &s->vm);
 	if (!err)
-		err = vpit_init(&s->pit, &s->vm);
+		err = vpit_attach(&s->pit, &s->vm);
 	if (!err)
 		err = attach_legacy(s);
 	if (!err)
 		err = hypercall_init(&s->hypercall, &s->vm);
 	if (!err)
 		err = pci_filter_init(&s->pci, &s->vm, &s->arena, gpa(s->ecam.v), s->ecam_len);
+	if (!err)
+		err = host_irq_init(&s->host_irq, &efi_vector_ops, hpa(IOAPIC_DEFAULT_BASE));
 	if (err) {
 		log_line("machine: %s", error_string(err));
 		machine_leave(s);
 		return err;
 	}
+	s->pic.acknowledged = vpit_acknowledged;
+	s->pic.acknowledged_arg = &s->pit;
 	route_legacy(s);
 	return 0;
 }
 
 /* ---- devices: the mediators ---- */
 
-static int route_device(struct mediated *m)
+static int route_device(struct session *s, struct mediated *m)
 {
-	int err;
+	int err = 0;
 
-	if (m->dev.ops == &ide_ops) {
-		for (; m->irqs < array_size(m->irq); m->irqs++) {
-			err = host_irq_route_isa(&m->irq[m->irqs], &efi_vector_ops,
-				m->dev.irq + m->irqs, &m->dev);
-			if (err)
-				return err;
-		}
-		return 0;
-	}
-	err = host_irq_route_msi(&m->irq[0], &efi_vector_ops, m->dev.bdf, &m->dev);
-	if (!err)
-		m->irqs = 1;
+	if (!m->mediator->pins)
+		return host_irq_route_msi(&s->host_irq, &m->dev);
+	for (unsigned i = 0; !err && i < m->mediator->pins; i++)
+		err = route_isa(s, &m->dev, m->dev.irq + i);
 	return err;
 }
 
@@ -488,7 +496,7 @@ static int attach_device(struct session *s, struct mediated *m)
 	if (!err)
 		err = vm_add_device(&s->vm, &m->dev);
 	if (!err)
-		err = route_device(m);
+		err = route_device(s, m);
 	if (err)
 		log_line("%s: %s", m->dev.name, error_string(err));
 	return err;
@@ -505,8 +513,7 @@ static void devices_leave(void *context)
 			continue;
 		if (m->dev.ops->quiesce(&m->dev))
 			log_line("%s: did not come to rest in time", m->dev.name);
-		while (m->irqs)
-			host_irq_release(&m->irq[--m->irqs]);
+		host_irq_unroute(&s->host_irq, &m->dev);
 		m->dev.ops->detach(&m->dev);
 		if (m->dev.denied)
 			log_line("%s: %lu requests denied", m->dev.name, m->dev.denied);
@@ -625,7 +632,7 @@ static int run_enter(void *context)
 	vcpu_start_long_mode(&vm->vcpu, s->entry.rip, s->entry.rsp, s->entry.cr3, s->entry.gdt,
 		s->entry.gdt_limit);
 	vm->vcpu.gpr[GPR_RSI] = s->entry.rsi;
-	log_line("starting the guest %lu ms after power-on", hw_tsc() / hw_tsc_khz());
+	log_line("entering the guest %lu ms after power-on", hw_tsc() / hw_tsc_khz());
 	if (limit)
 		vm->time_limit_tsc = hw_tsc() + hw_us_to_tsc(limit * 1000000);
 	s->ticks_before = ticks_count();

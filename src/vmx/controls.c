@@ -4,7 +4,8 @@
 #include "base/error.h"
 #include "vmx/vmcs.h"
 
-#define PIN_NEEDED (PIN_INTERRUPTS | PIN_NMI | PIN_VIRTUAL_NMI)
+#define PIN_NEEDED   (PIN_INTERRUPTS | PIN_NMI | PIN_VIRTUAL_NMI)
+#define PIN_OPTIONAL PIN_TIMER
 /*
  * Every port exits, so that no bitmap of ports is needed. The window control is needed too, but
  * is off until someone asks for it.
@@ -37,6 +38,13 @@ bool vmx_caps_has_proc2(uint64_t proc)
 	return (proc >> 32) & PROC_SECONDARY;
 }
 
+uint32_t vmx_turn(const struct vmx_caps *caps)
+{
+	uint64_t units = VMX_TURN_TSC >> (caps->misc & VMX_MISC_TIMER_RATE);
+
+	return units ? (uint32_t)units : 1;
+}
+
 struct choice {
 	uint64_t cap;
 	uint32_t needed, optional, available, unwanted;
@@ -60,7 +68,7 @@ int vmx_controls_choose(const struct vmx_caps *caps, struct vmx_controls *ret, c
 {
 	struct vmx_controls r = {0};
 	const struct choice choices[] = {
-		{caps->pin, PIN_NEEDED, 0, 0, 0, &r.pin,
+		{caps->pin, PIN_NEEDED, PIN_OPTIONAL, 0, 0, &r.pin,
 			"the CPU's VMX lacks virtual NMIs or interrupt exits"},
 		{caps->proc, PROC_NEEDED, 0, PROC_AVAILABLE, PROC_UNWANTED, &r.proc,
 			"the CPU's VMX lacks a processor control, or forces exits on CR3"},

@@ -9,6 +9,7 @@
 
 /* SDM vol. 3D "VMX Capability Reporting Facility". */
 #define MSR_VMX_BASIC	     0x480u
+#define MSR_VMX_MISC	     0x485u
 #define MSR_VMX_CR0_FIXED0   0x486u
 #define MSR_VMX_CR0_FIXED1   0x487u
 #define MSR_VMX_CR4_FIXED0   0x488u
@@ -22,6 +23,8 @@
 
 #define VMX_BASIC_REVISION   0x7fffffffull
 #define VMX_BASIC_TRUE	     (1ull << 55) /* the TRUE MSRs exist */
+
+#define VMX_MISC_TIMER_RATE  0x1full /* the timer counts TSC bit n */
 
 #define EPT_CAP_WALK4	     (1ull << 6)
 #define EPT_CAP_WB	     (1ull << 14)
@@ -37,7 +40,7 @@
  * be 1 if it is set in the lower half.
  */
 struct vmx_caps {
-	uint64_t basic, pin, proc, proc2, exit, entry;
+	uint64_t basic, misc, pin, proc, proc2, exit, entry;
 	uint64_t cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
 	uint64_t ept_vpid;
 };
@@ -56,6 +59,14 @@ bool vmx_caps_has_proc2(uint64_t proc);
  */
 int vmx_controls_choose(const struct vmx_caps *caps, struct vmx_controls *ret, const char **ret_why)
 	must_check;
+
+/*
+ * The start value of the timer that ends the guest's turn, in its own units. It is there for a
+ * guest with interrupts off: a processor ends that one's turn for a host interrupt too, but Bochs
+ * 2.7 doesn't if they were off at the entry. Much longer than most turns, so that it costs nothing.
+ */
+#define VMX_TURN_TSC (1ull << 24)
+uint32_t vmx_turn(const struct vmx_caps *caps);
 
 /* A control register with the bits that VMX operation fixes. */
 static inline uint64_t vmx_fix(uint64_t cr, uint64_t fixed0, uint64_t fixed1)

@@ -60,6 +60,7 @@
 #define VMCS_GUEST_INTERRUPTIBILITY 0x4824
 #define VMCS_GUEST_ACTIVITY	   0x4826
 #define VMCS_GUEST_SYSENTER_CS	   0x482a
+#define VMCS_TIMER		   0x482e
 #define VMCS_GUEST_CR0		   0x6800
 #define VMCS_GUEST_CR3		   0x6802
 #define VMCS_GUEST_CR4		   0x6804
@@ -102,6 +103,7 @@
 #define PIN_INTERRUPTS	 (1u << 0)
 #define PIN_NMI		 (1u << 3)
 #define PIN_VIRTUAL_NMI	 (1u << 5)
+#define PIN_TIMER	 (1u << 6)
 
 /* Primary processor-based controls. */
 #define PROC_WINDOW	 (1u << 2)
@@ -179,6 +181,7 @@
 #define REASON_EPT_VIOLATION	48
 #define REASON_EPT_MISCONFIG	49
 #define REASON_INVEPT		50
+#define REASON_TIMER		52
 #define REASON_INVVPID		53
 #define REASON_WBINVD		54
 #define REASON_XSETBV		55

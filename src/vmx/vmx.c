@@ -31,6 +31,7 @@ static struct vmx_caps caps_read(void)
 {
 	struct vmx_caps c = {.basic = hw_rdmsr(MSR_VMX_BASIC)};
 
+	c.misc = hw_rdmsr(MSR_VMX_MISC);
 	c.cr0_fixed0 = hw_rdmsr(MSR_VMX_CR0_FIXED0);
 	c.cr0_fixed1 = hw_rdmsr(MSR_VMX_CR0_FIXED1);
 	c.cr4_fixed0 = hw_rdmsr(MSR_VMX_CR4_FIXED0);
@@ -178,6 +179,8 @@ static void controls_to_vmcs(const struct vmx *x)
 	vmx_write(VMCS_PF_ERROR_MATCH, 0);
 	vmx_write(VMCS_CR0_MASK, CR0_OWNED);
 	vmx_write(VMCS_CR4_MASK, CR4_OWNED);
+	if (x->controls.pin & PIN_TIMER)
+		vmx_write(VMCS_TIMER, vmx_turn(&x->caps));
 	if (x->controls.proc2 & PROC2_VPID)
 		vmx_write(VMCS_VPID, GUEST_VPID);
 	if (x->controls.proc2 & PROC2_ENCLS)

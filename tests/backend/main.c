@@ -7,6 +7,9 @@
 #include "bench.h"
 #include "hw/cpu.h"
 #include "hw/port.h"
+#ifdef WITH_VMX
+#include "vmx/vmx.h"
+#endif
 
 #define COM1	       0x3f8u
 #define COM1_LSR       (COM1 + 5)
@@ -35,8 +38,9 @@ static void put(char c)
 	hw_port_write(COM1, 1, (uint8_t)c);
 }
 
-static void serial_line(const char *line)
+static void serial_line(const char *line, bool alert)
 {
+	(void)alert;
 	while (*line)
 		put(*line++);
 	put('\r');
@@ -84,6 +88,9 @@ static const char *set_up(struct bench *b)
 	void *arena = pages(ARENA_PAGES);
 	EFI_EVENT event;
 
+#ifdef WITH_VMX
+	vmx_set_resident_page(pages(1));
+#endif
 	b->ops = choose();
 	if (!b->ops)
 		return "no back end";
@@ -141,7 +148,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
 	(void)image;
 	bs = st->BootServices;
 	log_add_sink(serial_line);
-	serial_line("");
+	serial_line("", false);
 	why = set_up(b);
 	if (why) {
 		log_line("FAIL set-up: %s", why);

@@ -53,7 +53,7 @@ def parse_arguments() -> argparse.Namespace:
 def make_machine(arguments: argparse.Namespace) -> Machine:
     mirror = sys.stdout.buffer
     if arguments.machine == "bochs":
-        return Bochs(arguments.folder, arguments.image, mirror=mirror)
+        return Bochs(arguments.folder, arguments.image, sync="slowdown", mirror=mirror)
     accel = os.environ.get("ACCEL", "tcg")
     if accel not in ("tcg", "kvm"):
         raise MachineError(f"ACCEL is {accel}, and not tcg or kvm")

@@ -57,7 +57,7 @@ class MachineError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """A line of the serial console, and when it began, in seconds since power-on."""
+    """A line of the serial console, and when its end arrived, in seconds since power-on."""
 
     time: float
     text: str
@@ -73,7 +73,8 @@ class Console:
         self._start = time.monotonic()
         self._changed = threading.Condition()
         self._output = bytearray()
-        self._line_starts: list[tuple[int, float]] = []
+        # Where each line ends, and when that came. The last line may be open; its end moves.
+        self._line_ends: list[tuple[int, float]] = []
         self.closed = False
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -97,10 +98,12 @@ class Console:
         with self._changed:
             position = len(self._output)
             self._output += data
-            # A line begins at the first byte after a line feed, when that byte arrives.
-            for offset in range(position, len(self._output)):
-                if offset == 0 or self._output[offset - 1] == 0x0A:
-                    self._line_starts.append((offset, now))
+            if self._line_ends and self._output[position - 1] != 0x0A:
+                self._line_ends.pop()
+            ends = [position + found.end() for found in re.finditer(rb"\n", data)]
+            if not data.endswith(b"\n"):
+                ends.append(len(self._output))
+            self._line_ends += [(end, now) for end in ends]
             self._changed.notify_all()
 
     def text(self, start: int = 0) -> str:
@@ -110,10 +113,10 @@ class Console:
 
     def lines(self) -> list[Line]:
         with self._changed:
-            ends = [start for start, _ in self._line_starts[1:]] + [len(self._output)]
+            starts = [0] + [end for end, _ in self._line_ends]
             return [
                 Line(when, _ESCAPES.sub("", self._output[start:end].decode("latin-1")).rstrip())
-                for (start, when), end in zip(self._line_starts, ends)
+                for start, (end, when) in zip(starts, self._line_ends)
             ]
 
     def wait_for(self, pattern: re.Pattern[str], start: int, timeout: float) -> re.Match[str] | None:
@@ -453,14 +456,21 @@ class Bochs(Machine):
         *,
         memory: int = 512,
         cpu: str = "corei7_haswell_4770",
+        sync: str = "none",
         lines: Sequence[str] = (),
         mirror: BinaryIO | None = None,
     ) -> None:
-        """lines are more of Bochs's configuration. With Haswell, Linux measures the TSC right."""
+        """lines are more of Bochs's configuration. With Haswell, Linux measures the TSC right.
+
+        sync="none" counts time in instructions, so that a run repeats exactly, and skips the time
+        that a halted CPU waits. With sync="slowdown" time never runs ahead of the wall clock, which
+        a machine needs that waits for a human.
+        """
         super().__init__(folder, mirror)
         self._image = image
         self._memory = memory
         self._cpu = cpu
+        self._sync = sync
         self._lines = lines
 
     def _configuration(self, port: int) -> str:
@@ -479,8 +489,7 @@ class Bochs(Machine):
                 "vga: extension=vbe",
                 "pci: enabled=1, chipset=i440fx",
                 "boot: disk",
-                # In 2.7 the clock is the count of instructions, so that a run repeats exactly.
-                "clock: sync=none, time0=1700000000",
+                f"clock: sync={self._sync}, time0=1700000000",
                 "ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14",
                 # volatile: what is written is forgotten, and no lock file outlives a kill.
                 f"ata0-master: type=disk, mode=volatile, path={self._image.resolve()}, "
