@@ -14,8 +14,6 @@
 /* CR4 bits that need no feature beyond those of every 64-bit CPU: VME to MCE, PGE, OSFXSR, OSXMMEXCPT. */
 #define CR4_COMMON   (BITS(7, 0) | BIT(9) | BIT(10))
 #define CR4_FSGSBASE BIT(16)
-#define CR4_SMEP     BIT(20)
-#define CR4_SMAP     BIT(21)
 
 static uint64_t cr4_valid(const struct vm *vm)
 {

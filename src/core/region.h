@@ -15,6 +15,14 @@ struct region {
 	io_handler handler;
 	const char *name; /* for the log; static text */
 	bool enabled;	  /* decoded now; region_add sets it */
+	/*
+	 * Ports only. byte_wide: an 8-bit device on the ISA bus, so that its handler sees wider
+	 * accesses as bytes in rising order. read_block, or NULL: n items of a->size bytes read at
+	 * a->offset, as REP INS does; returns how many it put at ret (0 to n), and the rest go to
+	 * the handler one by one.
+	 */
+	bool byte_wide;
+	size_t (*read_block)(struct device *dev, const struct io_access *a, void *ret, size_t n);
 };
 
 #define REGION_MAX 64u

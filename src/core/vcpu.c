@@ -144,9 +144,12 @@ void vcpu_raise(struct vcpu *v, uint8_t vector)
 	raise(v, (struct vcpu_event){VEVENT_EXCEPTION, vector, false, 0});
 }
 
+/* Real mode pushes no error codes, and entry with one would fail. */
 void vcpu_raise_error(struct vcpu *v, uint8_t vector, uint32_t error)
 {
-	raise(v, (struct vcpu_event){VEVENT_EXCEPTION, vector, true, error});
+	bool has_error = vcpu_get(v, VREG_CR0) & CR0_PE;
+
+	raise(v, (struct vcpu_event){VEVENT_EXCEPTION, vector, has_error, has_error ? error : 0});
 }
 
 bool vcpu_can_interrupt(struct vcpu *v)

@@ -81,6 +81,7 @@ struct vm {
 	struct vm_timer timer[VM_TIMERS_MAX];
 	unsigned timer_count;
 	exit_handler handler[VMEXIT_KINDS];
+	void *mmio_state; /* the mmio room's, behind handler[VMEXIT_NPF] */
 	struct vm_stop stop;
 	uint64_t time_limit_tsc; /* absolute, 0 for none */
 
@@ -114,7 +115,7 @@ void vm_request_stop(struct vm *vm, enum vm_stop_reason reason);
 
 /*
  * One access by the guest to a region, or to nothing (r NULL): calls the handler, does what it
- * says on the real hardware, counts. False: #GP is due and the instruction must not complete.
+ * says on the real hardware, counts. False: #GP was raised; the instruction must not complete.
  */
 bool vm_io(struct vm *vm, struct region *r, struct io_access *a, bool port);
 

@@ -60,6 +60,8 @@ void hw_wait(void);
 #define CR4_LA57	    (1ull << 12)
 #define CR4_VMXE	    (1ull << 13)
 #define CR4_OSXSAVE	    (1ull << 18)
+#define CR4_SMEP	    (1ull << 20)
+#define CR4_SMAP	    (1ull << 21)
 #define EFER_SCE	    (1ull << 0)
 #define EFER_LME	    (1ull << 8)
 #define EFER_LMA	    (1ull << 10)
@@ -70,6 +72,7 @@ void hw_wait(void);
 #define RFLAGS_IF	    (1ull << 9)
 #define RFLAGS_DF	    (1ull << 10)
 #define RFLAGS_VM	    (1ull << 17)
+#define RFLAGS_AC	    (1ull << 18)
 
 /* Architectural MSRs that more than one room names. SDM vol. 4 "Model-Specific Registers". */
 #define MSR_TSC		    0x10u

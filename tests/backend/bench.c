@@ -333,7 +333,7 @@ static int map_ram(struct bench *b)
 		{GUEST_READONLY, PAGE_SIZE, SLPT_READ | SLPT_EXEC},
 		{GUEST_NOEXEC, PAGE_SIZE, SLPT_READ | SLPT_WRITE},
 		{GUEST_NOEXEC + PAGE_SIZE, GUEST_HOLES - GUEST_NOEXEC - PAGE_SIZE, SLPT_ALL},
-		{GUEST_HOLES + 2 * PAGE_SIZE, GUEST_RAM - GUEST_HOLES - 2 * PAGE_SIZE, SLPT_ALL},
+		{GUEST_HOLES + 3 * PAGE_SIZE, GUEST_RAM - GUEST_HOLES - 3 * PAGE_SIZE, SLPT_ALL},
 	};
 	struct slpt *t = &b->vm.slpt;
 	int err = slpt_init(t, b->ops->slpt, &b->arena);
@@ -371,6 +371,7 @@ int bench_init(struct bench *b)
 void bench_run_case(struct bench *b, const struct bench_case *c)
 {
 	static struct host_state before, after;
+	uint64_t own[HOST_XMM], pattern[HOST_XMM];
 	bool svm = !strcmp(b->ops->name, "svm");
 	int err;
 
@@ -378,7 +379,11 @@ void bench_run_case(struct bench *b, const struct bench_case *c)
 	b->failed = b->skipped = false;
 	b->windows = 0;
 	log_line("case %s", c->name);
+	for (unsigned i = 0; i < HOST_XMM; i++)
+		pattern[i] = 0xa5a5000000000000 + i;
 	hw_irq_disable();
+	bench_store_vectors(own);
+	bench_load_vectors(pattern);
 	host_state_take(&before, svm);
 	err = b->ops->enable(&b->vm.vcpu);
 	if (err)
@@ -387,6 +392,7 @@ void bench_run_case(struct bench *b, const struct bench_case *c)
 		c->run(b);
 	b->ops->disable(&b->vm.vcpu);
 	host_state_take(&after, svm);
+	bench_load_vectors(own);
 	hw_irq_enable();
 	bench_check(b, host_state_compare(&before, &after), "the host's state has changed");
 	if (b->failed)

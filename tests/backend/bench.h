@@ -25,7 +25,7 @@
 #define GUEST_FLAG     0x10f00u
 #define GUEST_READONLY 0x20000u
 #define GUEST_NOEXEC   0x21000u
-#define GUEST_HOLES    0x30000u	   /* two pages that aren't mapped at first */
+#define GUEST_HOLES    0x30000u	   /* three pages that aren't mapped at first */
 #define GUEST_ALIAS    0x40000000u /* linear, of GUEST_ABSENT */
 #define GUEST_ABSENT   0x10000000u /* physical, never mapped */
 #define GUEST_BADWALK  0x80000000u /* linear; its page directory is at GUEST_ABSENT + 2000h */
@@ -57,6 +57,8 @@ GUEST(npf)
 GUEST(events)
 GUEST(interrupt)
 GUEST(shadow)
+GUEST(software)
+GUEST(real_event)
 GUEST(shutdown)
 GUEST(cache)
 GUEST(undefined)
@@ -69,7 +71,8 @@ void bench_load_vectors(const void *from);
 void bench_store_vectors(void *to);
 
 /* Everything of the host that must be as before after disable. */
-#define HOST_VALUES 48u
+#define HOST_VALUES 80u
+#define HOST_XMM    20u /* XMM6 to XMM15, in quadwords */
 struct host_state {
 	uint64_t value[HOST_VALUES];
 	const char *name[HOST_VALUES];
@@ -88,7 +91,7 @@ struct bench {
 	unsigned passed_count, failed_count, skipped_count;
 	/* Counted by an event of the firmware's timer, with what it saw of the processor. */
 	volatile uint64_t ticks;
-	volatile uint64_t tick_dr[4], tick_dr7, tick_fs, tick_star;
+	volatile uint64_t tick_dr[4], tick_dr7, tick_fs_base, tick_star;
 };
 
 struct bench_case {

@@ -1,6 +1,7 @@
 /* The cases of the back-end test, and their table. Each has a guest of its name in guest.S. */
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "bench.h"
 #include "hw/cpu.h"
@@ -306,6 +307,37 @@ static void exceptions(struct bench *b)
 	bench_expect_end(b);
 }
 
+static void nmi(struct bench *b)
+{
+	struct vmexit e;
+
+	bench_start_long(b, code_events());
+	if (!bench_expect(b, VMEXIT_CPUID, GUEST_CODE, 2, &e))
+		return;
+	vcpu(b)->event = (struct vcpu_event){.type = VEVENT_NMI, .vector = 2};
+	if (!bench_expect_gate(b, 2, GUEST_CODE, 0))
+		return;
+	bench_leave_gate(b, b->end - 1);
+	bench_expect_end(b);
+}
+
+/* Through the table of real mode: the gate returns to the HLT. */
+static void real_interrupt(struct bench *b)
+{
+	struct vcpu *v = vcpu(b);
+	struct vmexit e;
+
+	bench_start_real(b, code_real_event());
+	bench_poke(b, 0x21 * 4, 4, GUEST_CODE + 3);
+	if (!bench_step(b, VMEXIT_CPUID, GUEST_CODE, 2, &e))
+		return;
+	v->event = (struct vcpu_event){.type = VEVENT_INTR, .vector = 0x21};
+	if (!bench_step(b, VMEXIT_PIO, GUEST_CODE + 3, 2, &e))
+		return;
+	bench_check_eq(b, vcpu_get(v, VREG_RSP), GUEST_STACK - 6, "RSP in the gate");
+	bench_expect(b, VMEXIT_HLT, GUEST_CODE + 2, 1, &e);
+}
+
 static void interrupt(struct bench *b)
 {
 	struct vcpu *v = vcpu(b);
@@ -392,6 +424,31 @@ static void redeliver(struct bench *b, uint32_t hole, struct vcpu_event event)
 	bench_expect_end(b);
 }
 
+/* INT n isn't injected again, as it runs again. */
+static void redeliver_software(struct bench *b)
+{
+	const uint32_t hole = GUEST_HOLES + 2 * PAGE_SIZE;
+	struct vcpu *v = vcpu(b);
+	struct vcpu_segment idt = {.limit = 64 * 16 - 1, .base = hole};
+	struct vmexit e;
+	int err;
+
+	bench_start_long(b, code_software());
+	memcpy(b->ram + hole, b->ram + GUEST_IDT, PAGE_SIZE);
+	v->ops->set_seg(v, VSEG_IDTR, &idt);
+	if (!bench_expect(b, VMEXIT_NPF, GUEST_CODE, 0, &e))
+		return;
+	bench_check_eq(b, v->event.type, VEVENT_NONE, "type of the event");
+	err = slpt_map(&b->vm.slpt, gpa(hole), hpa((uintptr_t)b->ram + hole), PAGE_SIZE, SLPT_ALL,
+		SLPT_WB);
+	bench_check(b, !err, "the hole can't be mapped");
+	v->ops->flush(v);
+	if (!bench_expect_gate(b, 0x30, GUEST_CODE + 2, 0))
+		return;
+	bench_leave_gate(b, 0);
+	bench_expect_end(b);
+}
+
 static void redeliver_interrupt(struct bench *b)
 {
 	redeliver(b, GUEST_HOLES, (struct vcpu_event){.type = VEVENT_INTR, .vector = 0x22});
@@ -451,6 +508,128 @@ static void undefined(struct bench *b)
 	}
 }
 
+/* The firmware's own view, as its timer event saw it in the windows of this case. */
+static void check_tick(struct bench *b)
+{
+	for (unsigned i = 0; i < array_size(b->tick_dr); i++)
+		bench_check_eq(b, b->tick_dr[i], 0xd0000 + i, "DR0 to DR3 in a window");
+	bench_check_eq(b, b->tick_dr7, 0x400, "DR7 in a window");
+}
+
+#define VECTOR_BYTES 32u
+#define VECTOR_AREA  (16u * VECTOR_BYTES)
+#define CPUID_AVX    (BIT(28) | BIT(26)) /* leaf 1 ECX, with XSAVE */
+#define XCR0_AVX     7u
+#define MXCSR	     0x7f80u /* rounds to zero */
+#define FCW	     0x0f7fu
+
+/* All vector registers, while the firmware's interrupts come and go; the host's: bench_run_case. */
+static void vectors(struct bench *b)
+{
+	bool avx = (hw_cpuid(1, 0).ecx & CPUID_AVX) == CPUID_AVX;
+	unsigned bytes = avx ? VECTOR_BYTES : 16;
+
+	bench_start_long(b, code_vectors());
+	vcpu(b)->gpr[GPR_R15] = avx ? XCR0_AVX : 0;
+	for (unsigned i = 0; i < VECTOR_AREA; i += 8)
+		bench_poke(b, GUEST_DATA + i, 8, PATTERN + i);
+	bench_poke(b, GUEST_DATA + 0x200, 4, MXCSR);
+	bench_poke(b, GUEST_DATA + 0x204, 2, FCW);
+	if (!bench_pass_windows(b, 20) || !bench_expect_end(b))
+		return;
+	for (unsigned i = 0; i < VECTOR_AREA; i += 8)
+		if (i % VECTOR_BYTES < bytes)
+			bench_check_eq(b, bench_peek(b, GUEST_DATA + 0x400 + i, 8), PATTERN + i,
+				"a vector register");
+	bench_check_eq(b, bench_peek(b, GUEST_DATA + 0x600, 4), MXCSR, "MXCSR");
+	bench_check_eq(b, bench_peek(b, GUEST_DATA + 0x604, 2), FCW, "FCW");
+	if (avx)
+		bench_check_eq(b, fpu_guest_xcr0(&vcpu(b)->fpu), XCR0_AVX, "XCR0");
+}
+
+static void debug(struct bench *b)
+{
+	struct vcpu *v = vcpu(b);
+
+	bench_start_long(b, code_debug());
+	v->gpr[GPR_RAX] = 0x100000;
+	v->gpr[GPR_RBX] = 0x100001;
+	v->gpr[GPR_RCX] = 0x100002;
+	v->gpr[GPR_RDX] = 0x100003;
+	if (!bench_pass_windows(b, 10) || !bench_expect_end(b))
+		return;
+	bench_check_eq(b, v->gpr[GPR_RAX], 0x100000, "DR0");
+	bench_check_eq(b, v->gpr[GPR_RBX], 0x100001, "DR1");
+	bench_check_eq(b, v->gpr[GPR_RCX], 0x100002, "DR2");
+	bench_check_eq(b, v->gpr[GPR_RDX], 0x100003, "DR3");
+	bench_check_eq(b, v->gpr[GPR_RSI], 0x401, "DR7");
+	bench_check_eq(b, vcpu_get(v, VREG_DR7), 0x401, "vcpu DR7");
+	check_tick(b);
+}
+
+/* A single step's trap arrives, and no host interrupt is lost over it. */
+static void step(struct bench *b)
+{
+	struct vcpu *v = vcpu(b);
+	uint32_t flags_at;
+
+	bench_start_long(b, code_step());
+	if (!bench_expect_gate(b, VECTOR_DB, GUEST_CODE + 10, 0))
+		return;
+	bench_check(b, v->gpr[GPR_RDX] & BIT(14), "DR6 doesn't tell a single step");
+	flags_at = (uint32_t)vcpu_get(v, VREG_RSP) + 48;
+	bench_poke(b, flags_at, 8, bench_peek(b, flags_at, 8) & ~RFLAGS_TF);
+	bench_leave_gate(b, 0);
+	bench_expect_end(b);
+}
+
+#define SPIN_WINDOWS 40u
+
+/* Interrupts of the host end a guest that would never exit; the firmware takes them. */
+static void ticks(struct bench *b)
+{
+	uint64_t from = b->ticks;
+
+	bench_start_long(b, code_spin());
+	if (!bench_pass_windows(b, SPIN_WINDOWS))
+		return;
+	log_line("ticks during: %llu in %u windows", (unsigned long long)(b->ticks - from),
+		SPIN_WINDOWS);
+	bench_check(b, b->ticks - from >= SPIN_WINDOWS / 2, "the firmware's timer doesn't tick");
+	check_tick(b);
+	bench_expect_end(b);
+}
+
+static void halt(struct bench *b)
+{
+	uint64_t from = b->ticks;
+
+	bench_start_long(b, code_events());
+	for (unsigned i = 0; i < 10; i++)
+		b->ops->window(vcpu(b), true);
+	bench_check(b, b->ticks - from >= 5, "the firmware's HLT doesn't wake");
+}
+
+static void cycles(struct bench *b)
+{
+	struct vcpu *v = vcpu(b);
+	struct vmexit e;
+
+	for (unsigned i = 0; i < 10 && !b->failed; i++) {
+		b->ops->disable(v);
+		hw_interrupt_window();
+		if (b->ops->enable(v)) {
+			bench_fail(b, "enable fails the second time");
+			return;
+		}
+		bench_start_real(b, code_cpuid());
+		if (!bench_step(b, VMEXIT_CPUID, GUEST_CODE + 12, 2, &e))
+			return;
+		b->ops->window(v, false);
+		bench_expect_end(b);
+	}
+}
+
 const struct bench_case bench_cases[] = {
 	{"power-on", power_on},
 	{"cpuid", cpuid},
@@ -463,12 +642,21 @@ const struct bench_case bench_cases[] = {
 	{"cr", cr},
 	{"npf", npf},
 	{"exceptions", exceptions},
+	{"nmi", nmi},
+	{"real-interrupt", real_interrupt},
 	{"interrupt", interrupt},
 	{"shadow", shadow},
 	{"redeliver-interrupt", redeliver_interrupt},
 	{"redeliver-exception", redeliver_exception},
+	{"redeliver-software", redeliver_software},
 	{"shutdown", shutdown},
 	{"cache", cache},
 	{"undefined", undefined},
+	{"vectors", vectors},
+	{"debug-registers", debug},
+	{"single-step", step},
+	{"ticks-during", ticks},
+	{"halt", halt},
+	{"cycles", cycles},
 };
 const unsigned bench_case_count = array_size(bench_cases);

@@ -237,6 +237,19 @@ GUEST(cache, 64)
 	hlt
 END(cache)
 
+/* Its gate is at offset 3. */
+GUEST(real_event, 16)
+	cpuid
+	hlt
+	out %al, $EVENT_PORT
+	iret
+END(real_event)
+
+GUEST(software, 64)
+	int $0x30
+	hlt
+END(software)
+
 /* Each in a place of 8 bytes. */
 GUEST(undefined, 64)
 	vmcall
@@ -257,9 +270,9 @@ GUEST(undefined, 64)
 	.balign 8
 	invlpga %rax, %ecx
 	.balign 8
-	monitor %rax, %ecx, %edx
+	monitor
 	.balign 8
-	mwait %eax, %ecx
+	mwait
 	.balign 8
 	rdpmc
 	.balign 8
@@ -295,19 +308,23 @@ GUEST(vectors, 64)
 2:	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 	movdqu \n * 32(%rsi), %xmm\n
 	.endr
-3:	pause
+3:	ldmxcsr 0x200(%rsi)
+	fldcw 0x204(%rsi)
+5:	pause
 	cmpb $0, FLAG
-	je 3b
+	je 5b
+	stmxcsr 0x600(%rsi)
+	fnstcw 0x604(%rsi)
 	test %r15, %r15
 	jz 4f
 	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 	vmovdqu %ymm\n, 0x400 + \n * 32(%rsi)
 	.endr
-	hlt
+	jmp 6f
 4:	.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 	movdqu %xmm\n, 0x400 + \n * 32(%rsi)
 	.endr
-	hlt
+6:	hlt
 END(vectors)
 
 /* RAX, RBX, RCX, RDX: debug registers. Waits for FLAG. */
@@ -338,10 +355,15 @@ GUEST(step, 64)
 	hlt
 END(step)
 
+/* With interrupts off and the highest priority, which the host's interrupts mustn't heed. */
 GUEST(spin, 64)
+	mov $15, %eax
+	mov %rax, %cr8
 1:	pause
 	cmpb $0, FLAG
 	je 1b
+	xor %eax, %eax
+	mov %rax, %cr8
 	hlt
 END(spin)
 

@@ -7,8 +7,6 @@
 
 static void add(struct host_state *h, const char *name, uint64_t value)
 {
-	if (h->count == HOST_VALUES)
-		return;
 	h->name[h->count] = name;
 	h->value[h->count++] = value;
 }
@@ -63,6 +61,21 @@ static void take_msrs(struct host_state *h, bool svm)
 		add(h, "VM_HSAVE_PA", hw_rdmsr(MSR_VM_HSAVE_PA));
 }
 
+static void take_vectors(struct host_state *h)
+{
+	uint64_t xmm[HOST_XMM];
+	uint32_t mxcsr;
+	uint16_t fcw;
+
+	bench_store_vectors(xmm);
+	for (unsigned i = 0; i < HOST_XMM; i++)
+		add(h, "XMM", xmm[i]);
+	__asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
+	__asm__ volatile("fnstcw %0" : "=m"(fcw));
+	add(h, "MXCSR", mxcsr);
+	add(h, "FCW", fcw);
+}
+
 void host_state_take(struct host_state *h, bool svm)
 {
 	struct hw_table gdt = hw_read_gdt(), idt = hw_read_idt();
@@ -89,6 +102,7 @@ void host_state_take(struct host_state *h, bool svm)
 	add(h, "IF", hw_irq_enabled());
 	take_selectors(h, svm);
 	take_msrs(h, svm);
+	take_vectors(h);
 }
 
 bool host_state_compare(const struct host_state *before, const struct host_state *after)

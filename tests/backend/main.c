@@ -38,8 +38,9 @@ static void put(char c)
 	hw_port_write(COM1, 1, (uint8_t)c);
 }
 
-static void serial_line(const char *line)
+static void serial_line(const char *line, bool alert)
 {
+	(void)alert;
 	while (*line)
 		put(*line++);
 	put('\r');
@@ -55,7 +56,7 @@ static EFIAPI void tick(EFI_EVENT event, void *context)
 	for (unsigned i = 0; i < 4; i++)
 		b->tick_dr[i] = hw_read_dr(i);
 	b->tick_dr7 = hw_read_dr(7);
-	b->tick_fs = hw_rdmsr(MSR_FS_BASE);
+	b->tick_fs_base = hw_rdmsr(MSR_FS_BASE);
 	b->tick_star = hw_rdmsr(MSR_STAR);
 }
 
@@ -103,6 +104,9 @@ static const char *set_up(struct bench *b)
 	if (bs->CreateEvent(EVT_TIMER | EVT_NOTIFY_SIGNAL, TPL_CALLBACK, tick, b, &event) ||
 		bs->SetTimer(event, TimerPeriodic, TICK_100NS))
 		return "no timer event";
+	/* Something to find again; no breakpoint is on. */
+	for (unsigned i = 0; i < 4; i++)
+		hw_write_dr(i, 0xd0000 + i);
 	log_line("backend-test: %s", b->ops->name);
 	return NULL;
 }
@@ -144,7 +148,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
 	(void)image;
 	bs = st->BootServices;
 	log_add_sink(serial_line);
-	serial_line("");
+	serial_line("", false);
 	why = set_up(b);
 	if (why) {
 		log_line("FAIL set-up: %s", why);
@@ -154,6 +158,8 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
 		for (unsigned i = 0; i < bench_case_count; i++)
 			bench_run_case(b, &bench_cases[i]);
 		check_ticks(b, "ticks-after");
+		for (unsigned i = 0; i < 4; i++)
+			hw_write_dr(i, 0);
 	}
 	log_line("backend-test: %u passed, %u failed, %u skipped", b->passed_count, b->failed_count,
 		b->skipped_count);

@@ -82,8 +82,21 @@ struct cpuid_regs hw_cpuid(uint32_t leaf, uint32_t subleaf)
 {
 	struct cpuid_regs r = {0};
 
+	if (fake_hw.cpuid)
+		return fake_hw.cpuid(leaf, subleaf);
 	__asm__ volatile("cpuid"
 			 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
 			 : "a"(leaf), "c"(subleaf));
 	return r;
+}
+
+uint64_t hw_rdmsr(uint32_t msr)
+{
+	return fake_hw.rdmsr ? fake_hw.rdmsr(msr) : 0;
+}
+
+void hw_wrmsr(uint32_t msr, uint64_t value)
+{
+	if (fake_hw.wrmsr)
+		fake_hw.wrmsr(msr, value);
 }

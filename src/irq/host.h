@@ -1,0 +1,92 @@
+/*
+ * Interrupts of the real devices that the guest's devices stand for. The processor takes them
+ * through the firmware's IDT, on vectors that the firmware lends; a handler of ours only notes
+ * that the device fired, and its mediator looks after it at the next poll.
+ */
+#ifndef POSTERN_IRQ_HOST_H
+#define POSTERN_IRQ_HOST_H
+
+#include "core/device.h"
+#include "irq/apic.h"
+
+/*
+ * Vectors of the firmware's IDT. claim makes a vector call handler(arg) with interrupts off; the
+ * handler acknowledges the local APIC itself. -E_EXIST if the firmware uses the vector.
+ */
+struct host_vector_ops {
+	int (*claim)(unsigned vector, void (*handler)(void *arg), void *arg);
+	void (*release)(unsigned vector);
+};
+
+#define HOST_IRQ_ROUTES	      8u
+#define HOST_IRQ_VECTOR_FIRST 0x80u
+#define HOST_IRQ_VECTOR_LAST  0xdfu
+#define IOAPIC_DEFAULT_BASE   0xfec00000ull
+
+/* A pin of the IOAPIC. ISA interrupts are edges, active high, on the pin of their number unless
+ * the MADT has an override; PCI's are levels, active low. */
+struct host_irq_pin {
+	unsigned pin;
+	bool level, active_low;
+};
+
+enum host_irq_kind { HOST_IRQ_FREE, HOST_IRQ_PIN, HOST_IRQ_MSI, HOST_IRQ_MSIX };
+
+/* One device's interrupt, and what the hardware had before. */
+struct host_irq_route {
+	struct host_irq *owner;
+	struct device *dev;
+	enum host_irq_kind kind;
+	uint8_t vector;
+	volatile bool held;	 /* a level, masked until host_irq_rearm */
+	volatile uint32_t fired; /* interrupts taken */
+	struct host_irq_pin pin;
+	uint64_t entry, saved_entry; /* of the IOAPIC */
+	unsigned cap;		     /* offset of the MSI or MSI-X capability */
+	uint16_t saved_control;
+	uint32_t saved_message[4]; /* address, upper address, data, mask or vector control */
+	hpa_t table;		   /* MSI-X */
+	unsigned entries;
+	uint8_t was_masked[2048 / 8]; /* MSI-X: entries that were masked, one bit each */
+};
+
+struct host_irq {
+	const struct host_vector_ops *ops;
+	struct lapic lapic;
+	uint32_t apic_id;
+	struct ioapic ioapic; /* without pins if there is none: only MSI works */
+	struct host_irq_route route[HOST_IRQ_ROUTES];
+};
+
+/* -E_NOTSUP if the local APIC is off or its id doesn't fit into an interrupt message. */
+int host_irq_init(struct host_irq *h, const struct host_vector_ops *ops, hpa_t ioapic) must_check;
+
+/*
+ * From now on the interrupt sets dev->irq_fired. Boot processor, firmware context, the device
+ * quiet. On failure nothing has changed. -E_NOMEM (routes, vectors), -E_RANGE (no such pin),
+ * -E_EXIST (the firmware uses the pin).
+ */
+int host_irq_route_pin(
+	struct host_irq *h, struct device *dev, const struct host_irq_pin *pin) must_check;
+
+/*
+ * The same with entry 0 of the function's MSI-X table, or its MSI capability. The function must
+ * decode its memory. -E_NOTSUP (no such capability), -E_IO (the table isn't reachable), -E_NOMEM.
+ */
+int host_irq_route_msi(struct host_irq *h, struct device *dev) must_check;
+
+/*
+ * After a level-triggered interrupt the pin stays masked, as its device goes on asserting it. Its
+ * mediator calls this when the cause is gone, or when the guest has acknowledged it. Does nothing
+ * for other kinds.
+ */
+void host_irq_rearm(struct host_irq *h, const struct device *dev);
+
+/*
+ * Puts pin or capability back and returns the vector. Boot processor, firmware context, the device
+ * quiet: an interrupt on its way is still taken here, so that the firmware never sees it.
+ */
+void host_irq_unroute(struct host_irq *h, const struct device *dev);
+void host_irq_unroute_all(struct host_irq *h);
+
+#endif

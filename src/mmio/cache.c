@@ -1,0 +1,39 @@
+/* The cache of decoded instructions; see cache.h. State is the caller's. On the exit path. */
+#include "mmio/cache.h"
+#include "base/bits.h"
+
+static struct decode_slot *find_slot(struct decode_cache *c, uint64_t address)
+{
+	return &c->slot[(address ^ address >> 8) % DECODE_CACHE_SLOTS];
+}
+
+enum insn_status decode_cached(struct decode_cache *c, uint64_t address, enum insn_mode mode,
+	const struct insn_bytes *bytes, const struct insn **ret)
+{
+	struct decode_slot *s = find_slot(c, address);
+	uint64_t differ = (s->word[0] ^ bytes->word[0]) & s->mask[0];
+	unsigned length;
+	enum insn_status status;
+
+	differ |= (s->word[1] ^ bytes->word[1]) & s->mask[1];
+	if (!differ && s->address == address && s->mode == mode && s->insn.length &&
+		s->insn.length <= bytes->n) {
+		c->hits++;
+		*ret = &s->insn;
+		return INSN_OK;
+	}
+	c->misses++;
+	s->insn.length = 0;
+	status = insn_decode(bytes->byte, bytes->n, mode, &s->insn);
+	if (status != INSN_OK)
+		return status;
+	length = s->insn.length;
+	s->address = address;
+	s->mode = (uint8_t)mode;
+	s->mask[0] = size_mask(length);
+	s->mask[1] = length > 8 ? size_mask(length - 8) : 0;
+	s->word[0] = bytes->word[0];
+	s->word[1] = bytes->word[1];
+	*ret = &s->insn;
+	return INSN_OK;
+}
