@@ -66,6 +66,9 @@ GUEST(vectors)
 GUEST(debug)
 GUEST(step)
 GUEST(spin)
+GUEST(modes)
+GUEST(owned)
+GUEST(pae)
 
 void bench_load_vectors(const void *from);
 void bench_store_vectors(void *to);
@@ -101,6 +104,13 @@ struct bench_case {
 
 extern const struct bench_case bench_cases[];
 extern const unsigned bench_case_count;
+/* cases_modes.c: how the processor is switched about, by the guest and around it. */
+extern const struct bench_case bench_mode_cases[];
+extern const unsigned bench_mode_case_count;
+
+/* Takes the place of the firmware's NMI handler: counts in bench_nmi_count. */
+void bench_nmi_handler(void);
+extern volatile uint32_t bench_nmi_count;
 
 /* host.c */
 void host_state_take(struct host_state *h, bool svm);

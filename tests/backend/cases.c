@@ -331,6 +331,7 @@ static void real_interrupt(struct bench *b)
 	bench_poke(b, 0x21 * 4, 4, GUEST_CODE + 3);
 	if (!bench_step(b, VMEXIT_CPUID, GUEST_CODE, 2, &e))
 		return;
+	vcpu_set(v, VREG_RFLAGS, RFLAGS_FIXED | RFLAGS_IF);
 	v->event = (struct vcpu_event){.type = VEVENT_INTR, .vector = 0x21};
 	if (!bench_step(b, VMEXIT_PIO, GUEST_CODE + 3, 2, &e))
 		return;
@@ -406,6 +407,9 @@ static void redeliver(struct bench *b, uint32_t hole, struct vcpu_event event)
 	v->ops->set_seg(v, VSEG_IDTR, &idt);
 	if (!bench_expect(b, VMEXIT_CPUID, GUEST_CODE, 2, &e))
 		return;
+	/* Only where the guest can take it: VMX refuses an interrupt that IF shuts out. */
+	if (event.type == VEVENT_INTR)
+		vcpu_set(v, VREG_RFLAGS, RFLAGS_FIXED | RFLAGS_IF);
 	v->event = event;
 	if (!bench_expect(b, VMEXIT_NPF, RIP_ANY, 0, &e))
 		return;

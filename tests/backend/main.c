@@ -17,8 +17,9 @@
 #define BOCHS_PORT     0x8900u
 #define ARENA_PAGES    128u
 #define TICK_100NS     100000u /* 10 ms */
-#define STALL_US       300000u
-#define TICKS_AT_LEAST 10u
+#define TICKS_AT_LEAST 5u
+#define STALL_US       10000u
+#define STALLS_MAX     300u /* Bochs's firmware takes its clock for 20 times as fast as it is */
 
 /* The back ends of this build, first come, first served. */
 static const struct vcpu_ops *const back_ends[] = {
@@ -115,13 +116,15 @@ static const char *set_up(struct bench *b)
 static void check_ticks(struct bench *b, const char *name)
 {
 	uint64_t from = b->ticks;
+	unsigned stalls = 0;
 
-	bs->Stall(STALL_US);
+	while (b->ticks - from < TICKS_AT_LEAST && stalls++ < STALLS_MAX)
+		bs->Stall(STALL_US);
 	b->name = name;
 	b->failed = false;
 	bench_check(b, b->ticks - from >= TICKS_AT_LEAST, "the firmware's timer doesn't tick");
 	log_line("ticks %s: %llu in %u ms", name, (unsigned long long)(b->ticks - from),
-		STALL_US / 1000);
+		stalls * STALL_US / 1000);
 	if (b->failed) {
 		b->failed_count++;
 		return;
@@ -157,6 +160,8 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
 		check_ticks(b, "ticks-before");
 		for (unsigned i = 0; i < bench_case_count; i++)
 			bench_run_case(b, &bench_cases[i]);
+		for (unsigned i = 0; i < bench_mode_case_count; i++)
+			bench_run_case(b, &bench_mode_cases[i]);
 		check_ticks(b, "ticks-after");
 		for (unsigned i = 0; i < 4; i++)
 			hw_write_dr(i, 0);
