@@ -147,11 +147,12 @@ GUEST(direct, 64)
 	mov $0x00000005, %edx
 	wrmsr
 	hlt
-	mov $0xc0000082, %ecx
+	mov $0xc0000100, %ecx
 	rdmsr
 	mov %rax, %rbx
 	mov %rdx, %rsi
-	mov $0xc0000100, %ecx
+	cpuid
+	mov $0xc0000082, %ecx
 	rdmsr
 	mov $0x18, %edi
 	mov %edi, %gs
