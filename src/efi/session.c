@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "base/fmt.h"
 #include "base/mem.h"
-#include "dma/ide.h"
+//IDE#include "dma/ide.h"
 #include "dma/nvme.h"
 #include "efi/acpi.h"
 #include "efi/console.h"
@@ -185,7 +185,7 @@ static int memory_enter(void *context)
 		memory_leave(s);
 		return err;
 	}
-	log_line("memory: %lu MiB for the guest in %zu runs", s->config->memory / MIB, s->ram.count);
+	log_line("memory: %lu MiB for the guest, runs: %zu", s->config->memory / MIB, s->ram.count);
 	return 0;
 }
 
@@ -258,7 +258,7 @@ struct mediator {
 
 /* Lines 14 and 15 are those of the IDE channels on every PC; 11 is free for PCI. */
 static const struct mediator mediators[] = {
-	{0x0108, &nvme_ops, 11, 0}, {0x0101, &ide_ops, 14, 2}};
+	{0x0108, &nvme_ops, 11, 0}/*IDE, {0x0101, &ide_ops, 14, 2}*/};
 
 static const struct mediator *find_mediator(uint16_t class)
 {
