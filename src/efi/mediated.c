@@ -40,11 +40,12 @@ static int choose(void *arg, const struct pci_seen *fn)
 {
 	struct mediated_set *set = arg;
 	const struct config_device *section = find_section(set->config, fn);
+	const struct mediator *how = find_mediator(fn->class);
 	struct mediated *m;
 
 	if (!section || section->mode != DEVICE_RESTRICTED)
 		return 0;
-	if (!find_mediator(fn->class)) {
+	if (!how) {
 		log_line("device %s: " PCI_BDF_FMT ": no mediator for class %04x: hidden",
 			section->name, PCI_BDF_ARGS(fn->bdf), fn->class);
 		return 0;
@@ -54,12 +55,12 @@ static int choose(void *arg, const struct pci_seen *fn)
 		return -E_NOMEM;
 	}
 	m = &set->item[set->count++];
-	m->mediator = find_mediator(fn->class);
-	m->dev = (struct device){.ops = m->mediator->ops,
+	m->mediator = how;
+	m->dev = (struct device){.ops = how->ops,
 		.vm = set->vm,
 		.bdf = fn->bdf,
 		.mode = section->mode,
-		.irq = m->mediator->irq};
+		.irq = how->irq};
 	fmt_print(m->dev.name, sizeof(m->dev.name), "%s " PCI_BDF_FMT, m->dev.ops->name,
 		PCI_BDF_ARGS(fn->bdf));
 	log_line("device %s: %s restricted", section->name, m->dev.name);
