@@ -34,7 +34,7 @@ MILESTONES = (
     Milestone("Postern's first line", r"postern: starting", False),
     Milestone("guest: user space", r"postern-guest: user space", False),
     Milestone("guest: volume unlocked", r"postern-guest: volume unlocked", False),
-    Milestone("Postern hands the machine back", r"postern: .*hand(ing)?.?back", False),
+    Milestone("Postern hands the machine back", r"postern: .*handed back", False),
     Milestone("host OS: user space, root mounted", HOST_UP, True),
 )
 
@@ -53,7 +53,7 @@ def parse_arguments() -> argparse.Namespace:
 def make_machine(arguments: argparse.Namespace) -> Machine:
     mirror = sys.stdout.buffer
     if arguments.machine == "bochs":
-        return Bochs(arguments.folder, arguments.image, mirror=mirror)
+        return Bochs(arguments.folder, arguments.image, sync="slowdown", mirror=mirror)
     accel = os.environ.get("ACCEL", "tcg")
     if accel not in ("tcg", "kvm"):
         raise MachineError(f"ACCEL is {accel}, and not tcg or kvm")

@@ -57,7 +57,7 @@ class MachineError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """A line of the serial console, and when it began, in seconds since power-on."""
+    """A line of the serial console, and when its end arrived, in seconds since power-on."""
 
     time: float
     text: str
@@ -73,7 +73,8 @@ class Console:
         self._start = time.monotonic()
         self._changed = threading.Condition()
         self._output = bytearray()
-        self._line_starts: list[tuple[int, float]] = []
+        # Where each line ends, and when that came. The last line may be open; its end moves.
+        self._line_ends: list[tuple[int, float]] = []
         self.closed = False
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -97,10 +98,12 @@ class Console:
         with self._changed:
             position = len(self._output)
             self._output += data
-            # A line begins at the first byte after a line feed, when that byte arrives.
-            for offset in range(position, len(self._output)):
-                if offset == 0 or self._output[offset - 1] == 0x0A:
-                    self._line_starts.append((offset, now))
+            if self._line_ends and self._output[position - 1] != 0x0A:
+                self._line_ends.pop()
+            ends = [position + found.end() for found in re.finditer(rb"\n", data)]
+            if not data.endswith(b"\n"):
+                ends.append(len(self._output))
+            self._line_ends += [(end, now) for end in ends]
             self._changed.notify_all()
 
     def text(self, start: int = 0) -> str:
@@ -110,10 +113,10 @@ class Console:
 
     def lines(self) -> list[Line]:
         with self._changed:
-            ends = [start for start, _ in self._line_starts[1:]] + [len(self._output)]
+            starts = [0] + [end for end, _ in self._line_ends]
             return [
                 Line(when, _ESCAPES.sub("", self._output[start:end].decode("latin-1")).rstrip())
-                for (start, when), end in zip(self._line_starts, ends)
+                for start, (end, when) in zip(starts, self._line_ends)
             ]
 
     def wait_for(self, pattern: re.Pattern[str], start: int, timeout: float) -> re.Match[str] | None:
@@ -201,8 +204,12 @@ class Machine:
         """Starts the emulator and returns the connection to its first serial port."""
         raise NotImplementedError
 
+    def _was_reset(self) -> bool:
+        """Whether the machine was reset so far."""
+        raise NotImplementedError
+
     def _ending(self) -> Ending:
-        """How the emulator ended, asked once its process is gone."""
+        """OFF or DIED, asked once the emulator is gone by itself and there was no reset."""
         raise NotImplementedError
 
     def expect(self, pattern: str, timeout: float) -> re.Match[str]:
@@ -234,14 +241,20 @@ class Machine:
         return next((line for line in self.lines() if re.search(pattern, line.text)), None)
 
     def wait(self, timeout: float) -> Ending:
-        """Waits for the machine's own end."""
-        try:
-            self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise MachineError(
-                f"the machine still ran after {timeout:g} s; the last output in {self.log}:\n"
-                f"{self._last_output()}"
-            ) from None
+        """Waits for the machine's own end. A reset is an end, and stops a machine that goes on."""
+        deadline = time.monotonic() + timeout
+        while self.process.poll() is None:
+            if self._was_reset():
+                self.stop()
+            elif time.monotonic() > deadline:
+                raise MachineError(
+                    f"the machine still ran after {timeout:g} s; the last output in {self.log}:\n"
+                    f"{self._last_output()}"
+                )
+            else:
+                time.sleep(0.05)
+        if self._was_reset():
+            return Ending.RESET
         return Ending.STOPPED if self._stopped else self._ending()
 
     def stop(self) -> None:
@@ -420,16 +433,18 @@ class Qemu(Machine):
         """Saves a picture of the display as PNG."""
         self.monitor.execute("screendump", filename=str(target.resolve()), format="png")
 
-    def _ending(self) -> Ending:
-        self.monitor.close()
-        reasons = [
+    def _shutdown_reasons(self) -> list[str]:
+        if self.process.poll() is not None:
+            self.monitor.close()
+        return [
             event["data"]["reason"] for event in self.monitor.events if event["event"] == "SHUTDOWN"
         ]
-        if "guest-reset" in reasons:
-            return Ending.RESET
-        if "guest-shutdown" in reasons:
-            return Ending.OFF
-        return Ending.DIED
+
+    def _was_reset(self) -> bool:
+        return "guest-reset" in self._shutdown_reasons()
+
+    def _ending(self) -> Ending:
+        return Ending.OFF if "guest-shutdown" in self._shutdown_reasons() else Ending.DIED
 
     def stop(self) -> None:
         super().stop()
@@ -453,14 +468,21 @@ class Bochs(Machine):
         *,
         memory: int = 512,
         cpu: str = "corei7_haswell_4770",
+        sync: str = "none",
         lines: Sequence[str] = (),
         mirror: BinaryIO | None = None,
     ) -> None:
-        """lines are more of Bochs's configuration. With Haswell, Linux measures the TSC right."""
+        """lines are more of Bochs's configuration. With Haswell, Linux measures the TSC right.
+
+        sync="none" counts time in instructions, so that a run repeats exactly, and skips the time
+        that a halted CPU waits. With sync="slowdown" time never runs ahead of the wall clock, which
+        a machine needs that waits for a human.
+        """
         super().__init__(folder, mirror)
         self._image = image
         self._memory = memory
         self._cpu = cpu
+        self._sync = sync
         self._lines = lines
 
     def _configuration(self, port: int) -> str:
@@ -479,8 +501,7 @@ class Bochs(Machine):
                 "vga: extension=vbe",
                 "pci: enabled=1, chipset=i440fx",
                 "boot: disk",
-                # In 2.7 the clock is the count of instructions, so that a run repeats exactly.
-                "clock: sync=none, time0=1700000000",
+                f"clock: sync={self._sync}, time0=1700000000",
                 "ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14",
                 # volatile: what is written is forgotten, and no lock file outlives a kill.
                 f"ata0-master: type=disk, mode=volatile, path={self._image.resolve()}, "
@@ -513,12 +534,16 @@ class Bochs(Machine):
                 raise MachineError(f"Bochs doesn't start, see {self.folder}/bochs.log") from None
         return connection
 
+    def _said(self) -> str:
+        log = self.folder / "bochs.log"
+        return log.read_text("latin-1") if log.exists() else ""
+
+    def _was_reset(self) -> bool:
+        # The first one is power-on. The ways to reset differ in what stands between the brackets.
+        return self._said().count("bx_pc_system_c::Reset(") > 1
+
     def _ending(self) -> Ending:
-        log = (self.folder / "bochs.log").read_text("latin-1")
-        # The first reset is power-on.
-        if len(re.findall(r"bx_pc_system_c::Reset\(HARDWARE\)", log)) > 1:
-            return Ending.RESET
-        return Ending.OFF if "Shutdown port: shutdown requested" in log else Ending.DIED
+        return Ending.OFF if "Shutdown port: shutdown requested" in self._said() else Ending.DIED
 
 
 def kvm_problem() -> str | None:
