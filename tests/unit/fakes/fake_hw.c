@@ -68,6 +68,28 @@ uint64_t hw_tsc(void)
 	return fake_hw.tsc += fake_hw.tsc_step;
 }
 
+uint64_t hw_rdmsr(uint32_t msr)
+{
+	return fake_hw.rdmsr ? fake_hw.rdmsr(msr) : 0;
+}
+
+void hw_wrmsr(uint32_t msr, uint64_t value)
+{
+	if (fake_hw.wrmsr)
+		fake_hw.wrmsr(msr, value);
+}
+
+bool hw_irq_enabled(void)
+{
+	return fake_hw.irq_enabled;
+}
+
+void hw_interrupt_window(void)
+{
+	if (fake_hw.window)
+		fake_hw.window();
+}
+
 uint64_t hw_read_xcr0(void)
 {
 	return fake_hw.xcr0;
