@@ -10,7 +10,9 @@ static bool access_region(struct vm *vm, struct region *r, uint32_t port, struct
 	return vm_io(vm, r, a, true);
 }
 
-static bool access_bytes(struct vm *vm, uint32_t port, struct io_access *a)
+/* Kept out of line: single bytes, the common case, never come here. */
+__attribute__((noinline)) static bool access_bytes(
+	struct vm *vm, uint32_t port, struct io_access *a)
 {
 	uint64_t value = 0;
 
