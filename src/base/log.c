@@ -16,35 +16,48 @@ void log_reset(void)
 	sink_count = 0;
 }
 
-static void log_emit(const char *line)
+static void emit(const char *line, bool alert)
 {
 	for (unsigned i = 0; i < sink_count; i++)
-		sinks[i](line);
+		sinks[i](line, alert);
+}
+
+static void format_and_emit(bool alert, const char *format, va_list args)
+{
+	char line[LOG_LINE_MAX];
+
+	fmt_vprint(line, sizeof(line), format, args);
+	emit(line, alert);
 }
 
 void log_line(const char *format, ...)
 {
-	char line[LOG_LINE_MAX];
 	va_list args;
 
 	va_start(args, format);
-	fmt_vprint(line, sizeof(line), format, args);
+	format_and_emit(false, format, args);
 	va_end(args);
-	log_emit(line);
+}
+
+void log_alert(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	format_and_emit(true, format, args);
+	va_end(args);
 }
 
 void log_limited(struct log_limit *limit, const char *format, ...)
 {
-	char line[LOG_LINE_MAX];
 	va_list args;
 	uint32_t n = ++limit->seen;
 
 	if (n > LOG_BURST && n % 4096)
 		return;
 	va_start(args, format);
-	fmt_vprint(line, sizeof(line), format, args);
+	format_and_emit(false, format, args);
 	va_end(args);
-	log_emit(line);
 	if (n == LOG_BURST)
-		log_emit("(more of these are counted, and every 4096th is shown)");
+		emit("(more of these are counted, and every 4096th is shown)", false);
 }

@@ -11,13 +11,17 @@
 #define LOG_LINE_MAX 200u /* bytes, NUL included; longer lines are cut */
 #define LOG_SINKS    3u
 
-typedef void (*log_sink)(const char *line);
+/* alert: a line that the user must see wherever he looks, whatever he configured. */
+typedef void (*log_sink)(const char *line, bool alert);
 
 /* Adds a sink; more than LOG_SINKS are ignored. log_reset forgets them all. */
 void log_add_sink(log_sink sink);
 void log_reset(void);
 
 void log_line(const char *format, ...) printf_like(1, 2);
+
+/* A failure that changes what the machine does: wrong configuration, missing file, no virtualization. */
+void log_alert(const char *format, ...) printf_like(1, 2);
 
 /*
  * A budget for lines that a guest can cause: the first `burst` pass, then every 4096th with a

@@ -36,13 +36,13 @@ static inline hpa_t hpa(uint64_t v)
 }
 
 #define PAGE_SHIFT	      12u
-#define PAGE_SIZE	      4096ull
+#define PAGE_SIZE	      4096ul
 #define PAGE_MASK	      (PAGE_SIZE - 1)
-#define LARGE_SIZE	      (2ull << 20)
+#define LARGE_SIZE	      (2ul << 20)
 
-#define KIB		      1024ull
-#define MIB		      (1024ull * KIB)
-#define GIB		      (1024ull * MIB)
+#define KIB		      1024ul
+#define MIB		      (1024ul * KIB)
+#define GIB		      (1024ul * MIB)
 
 #define must_check	      __attribute__((warn_unused_result))
 #define printf_like(f, a)     __attribute__((format(printf, f, a)))

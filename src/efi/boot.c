@@ -119,7 +119,7 @@ static EFI_STATUS boot_default(const struct boot_origin *o, const struct config 
 	}
 	err = boot_path(o, c->boot_path, &status);
 	if (err) {
-		log_line("%s: %s: back to the boot manager", c->boot_path, error_string(err));
+		log_alert("%s: %s: back to the boot manager", c->boot_path, error_string(err));
 		return EFI_LOAD_ERROR;
 	}
 	return status;

@@ -304,6 +304,19 @@ static bool read_match(const char *value, void *field, char *why)
 	return false;
 }
 
+/* Which words exist is for the session to say. */
+static bool read_word(const char *value, void *field, char *why)
+{
+	size_t len = strlen(value);
+
+	if (len > CONFIG_WORD_MAX) {
+		why_value(why, value, "a shorter word");
+		return false;
+	}
+	memcpy(field, value, len + 1);
+	return true;
+}
+
 static bool read_mode(const char *value, void *field, char *why)
 {
 	enum device_mode *mode = field;
@@ -340,6 +353,7 @@ static const struct key keys[CONFIG_KEYS] = {
 	[CONFIG_ON_TIME_LIMIT] = KEY("postern", "on_time_limit", read_action, on_time_limit),
 	[CONFIG_TIME_LIMIT] = KEY("postern", "time_limit", read_seconds, time_limit),
 	[CONFIG_LOG] = KEY("postern", "log", read_log, log),
+	[CONFIG_REHEARSE] = KEY("postern", "rehearse", read_word, rehearse),
 	[CONFIG_KERNEL] = KEY("guest", "kernel", read_path, kernel),
 	[CONFIG_INITRAMFS] = KEY("guest", "initramfs", read_path_or_empty, initramfs),
 	[CONFIG_CMDLINE] = KEY("guest", "cmdline", read_cmdline, cmdline),
@@ -461,7 +475,7 @@ static int handle_on_failure(
 
 static bool is_blank(char c)
 {
-	return c == ' ' || c == '\t' || c == '\r';
+	return c == ' ' || c == '\t';
 }
 
 /* A section that the file opens: is it one of ours? Devices get their entry here. */
@@ -519,13 +533,13 @@ static void scan_line(struct parser *p, unsigned line, const char *text, size_t 
 	const char *wrong;
 
 	if (len > CONFIG_LINE_MAX) {
-		parser_fail(p, line, "", "the line is longer than 2046 characters");
+		parser_fail(p, line, "", "the line is longer than 2045 characters");
 		return;
 	}
 	for (size_t i = 0; i < len; i++) {
 		uint8_t c = (uint8_t)text[i];
 
-		if ((c >= ' ' && c < 0x7f) || is_blank((char)c))
+		if ((c >= ' ' && c < 0x7f) || c == '\t')
 			continue;
 		fmt_print(why, sizeof(why), "byte 0x%02x in column %u isn't ASCII text", c,
 			(unsigned)i + 1);
@@ -546,11 +560,12 @@ static void scan_lines(struct parser *p, const char *text, size_t len)
 	size_t start = 0;
 
 	for (unsigned line = 1; start < len && !p->failed; line++) {
-		size_t end = start;
+		size_t end = start, n;
 
 		while (end < len && text[end] != '\n')
 			end++;
-		scan_line(p, line, text + start, end - start);
+		n = end - start;
+		scan_line(p, line, text + start, n && text[end - 1] == '\r' ? n - 1 : n);
 		start = end + 1;
 	}
 }

@@ -7,6 +7,8 @@
  *   on_reset, on_poweroff, on_triple_fault, on_time_limit = likewise; default: what on_failure says
  *   time_limit = SECONDS                               default: 0, none
  *   log = serial | console | serial,console            default: both
+ *   rehearse = STAGE                                   default: empty; go up to that stage of the way to
+ *                                                      the guest and back, as a first try on a machine
  *   [guest]
  *   kernel = \EFI\...\bzImage                          required
  *   initramfs = \EFI\...\initramfs                     default: none
@@ -28,8 +30,9 @@
 #include "core/vm.h"
 
 #define CONFIG_SIZE_MAX	   65536u /* bytes of the file */
-#define CONFIG_LINE_MAX	   2046u  /* bytes of a line, its end not counted */
+#define CONFIG_LINE_MAX	   2045u  /* bytes of a line, its end not counted */
 #define CONFIG_PATH_MAX	   255u
+#define CONFIG_WORD_MAX	   23u
 #define CONFIG_CMDLINE_MAX 1920u
 #define CONFIG_DEVICES	   8u
 #define CONFIG_MEMORY_MIN  (32 * MIB)
@@ -71,6 +74,7 @@ enum config_key {
 	CONFIG_ON_TIME_LIMIT,
 	CONFIG_TIME_LIMIT,
 	CONFIG_LOG,
+	CONFIG_REHEARSE,
 	CONFIG_KERNEL,
 	CONFIG_INITRAMFS,
 	CONFIG_CMDLINE,
@@ -84,6 +88,7 @@ struct config {
 	enum config_action on_failure, on_reset, on_poweroff, on_triple_fault, on_time_limit;
 	uint32_t time_limit; /* seconds, 0 for none */
 	uint32_t log;	     /* CONFIG_LOG_... */
+	char rehearse[CONFIG_WORD_MAX + 1]; /* a stage's name; empty: run the guest */
 	char kernel[CONFIG_PATH_MAX + 1];
 	char initramfs[CONFIG_PATH_MAX + 1]; /* empty: none */
 	char cmdline[CONFIG_CMDLINE_MAX + 1];

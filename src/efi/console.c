@@ -1,4 +1,4 @@
-/* Log sinks; see console.h. Owns nothing but whether the firmware's console may be used. */
+/* Log sinks; see console.h. Owns what the user wants where, and whether the firmware may be called. */
 #include "efi/console.h"
 #include "base/log.h"
 #include "efi/uefi.h"
@@ -7,45 +7,77 @@
 
 /* 16550 UART: National Semiconductor PC16550D data sheet, "Registers". */
 #define COM1	   0x3f8u
-#define UART_LCR   (COM1 + 3)
 #define UART_LSR   (COM1 + 5)
-#define LCR_DLAB   0x80u
 #define LSR_THRE   0x20u
+#define LSR_TEMT   0x40u
 #define NO_UART	   0xffu
 #define CHAR_LIMIT 20000u /* us; a character takes 10 ms at 960 baud */
 
 static const char prefix[] = "postern: ";
-static bool firmware_paused;
+static bool want_serial, want_firmware, firmware_paused;
 
-static bool transmitter_empty(void *arg)
+static bool firmware_prints(bool alert)
 {
-	(void)arg;
-	return hw_port_read(UART_LSR, 1) & LSR_THRE;
+	return (want_firmware || alert) && !firmware_paused && efi_st->ConOut;
+}
+
+/*
+ * Does one of the firmware's active console devices lie behind a serial port? The protocol that marks
+ * them is EDK2's, and so is every firmware that has one.
+ */
+static bool firmware_console_is_serial(void)
+{
+	EFI_GUID marker = {
+		0xd3b36f2c, 0xd551, 0x11d4, {0x9a, 0x46, 0x00, 0x90, 0x27, 0x3f, 0xc1, 0x4d}};
+	EFI_GUID path_guid = EFI_DEVICE_PATH_PROTOCOL_GUID;
+	EFI_DEVICE_PATH *path;
+	EFI_HANDLE *handles;
+	bool found = false;
+	UINTN count;
+
+	if (uefi_handles(&marker, &handles, &count))
+		return false;
+	for (UINTN i = 0; i < count && !found; i++)
+		found = !EFI_ERROR(efi_bs->HandleProtocol(
+				handles[i], &path_guid, (void **)&path)) &&
+			uefi_path_has(path, MESSAGING_DEVICE_PATH, MSG_UART_DP);
+	if (handles)
+		efi_bs->FreePool(handles);
+	return found;
+}
+
+static bool line_status_has(void *bits)
+{
+	return hw_port_read(UART_LSR, 1) & *(const uint32_t *)bits;
 }
 
 static void serial_write(const char *text)
 {
+	uint32_t ready = LSR_THRE;
+
 	for (; *text; text++) {
-		if (hw_poll(transmitter_empty, NULL, CHAR_LIMIT))
+		if (hw_poll(line_status_has, &ready, CHAR_LIMIT))
 			return;
 		hw_port_write(COM1, 1, (uint8_t)*text);
 	}
 }
 
-/* The guest may have the divisor latch open right now: its view is put back. */
-static void serial_sink(const char *line)
+/* The guest may have seen an empty transmitter just before: it is empty again afterwards. */
+static void serial_sink(const char *line, bool alert)
 {
-	uint32_t lcr = hw_port_read(UART_LCR, 1);
+	uint32_t idle = LSR_TEMT;
 
+	if (!want_serial && !alert)
+		return;
+	if (firmware_prints(alert) && firmware_console_is_serial())
+		return;
 	if (hw_port_read(UART_LSR, 1) == NO_UART)
 		return;
-	if (lcr & LCR_DLAB)
-		hw_port_write(UART_LCR, 1, lcr & ~LCR_DLAB);
 	serial_write(prefix);
 	serial_write(line);
 	serial_write("\r\n");
-	if (lcr & LCR_DLAB)
-		hw_port_write(UART_LCR, 1, lcr);
+	if (hw_poll(line_status_has, &idle, CHAR_LIMIT))
+		return;
 }
 
 static void console_write(const char *text)
@@ -56,9 +88,9 @@ static void console_write(const char *text)
 	efi_st->ConOut->OutputString(efi_st->ConOut, wide);
 }
 
-static void console_sink(const char *line)
+static void console_sink(const char *line, bool alert)
 {
-	if (firmware_paused || !efi_st->ConOut)
+	if (!firmware_prints(alert))
 		return;
 	console_write(prefix);
 	console_write(line);
@@ -67,11 +99,11 @@ static void console_sink(const char *line)
 
 void console_init(bool serial, bool firmware)
 {
+	want_serial = serial;
+	want_firmware = firmware;
 	log_reset();
-	if (serial)
-		log_add_sink(serial_sink);
-	if (firmware)
-		log_add_sink(console_sink);
+	log_add_sink(serial_sink);
+	log_add_sink(console_sink);
 }
 
 void console_pause(bool paused)

@@ -5,8 +5,10 @@
 #include "base/types.h"
 
 /*
- * Installs the sinks. The serial one needs no firmware and works while the guest runs; the other
- * is silent while firmware services can't be called (console_pause).
+ * Installs the sinks, for lines of either kind that the user wants; alerts go to both. The serial
+ * one needs no firmware and works while the guest runs; the other is silent while firmware services
+ * can't be called (console_pause). Where the firmware's console ends in the same serial port, a
+ * line is written there once.
  */
 void console_init(bool serial, bool firmware);
 void console_pause(bool paused);

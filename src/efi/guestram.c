@@ -44,7 +44,7 @@ static int memory_map_get(struct memory_map *ret_map)
 
 static int free_ranges(struct ram_range *ret, size_t max, size_t *ret_count)
 {
-	struct memory_map m;
+	struct memory_map m = {0};
 	size_t n = 0;
 	int err = memory_map_get(&m);
 

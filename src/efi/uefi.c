@@ -44,24 +44,43 @@ static UINTN node_length(const EFI_DEVICE_PATH *node)
 	return node->Length[0] | (UINTN)node->Length[1] << 8;
 }
 
-/* Device paths come from the firmware; a malformed node ends the walk all the same. */
+/*
+ * The node behind another, or the first one; NULL at the end. Device paths come from the firmware; a
+ * malformed node ends the walk all the same.
+ */
+static const EFI_DEVICE_PATH *node_at(const EFI_DEVICE_PATH *path, UINTN at)
+{
+	const EFI_DEVICE_PATH *node =
+		(const EFI_DEVICE_PATH *)(const void *)((const uint8_t *)path + at);
+
+	if (node->Type == END_DEVICE_PATH_TYPE || node_length(node) < sizeof(*node))
+		return NULL;
+	return node;
+}
+
 UINTN uefi_path_length(const EFI_DEVICE_PATH *path)
 {
+	const EFI_DEVICE_PATH *node;
 	UINTN len = 0;
 
-	for (;;) {
-		const EFI_DEVICE_PATH *node =
-			(const EFI_DEVICE_PATH *)(const void *)((const uint8_t *)path + len);
-
-		if (node->Type == END_DEVICE_PATH_TYPE || node_length(node) < sizeof(*node))
-			return len;
+	while ((node = node_at(path, len)))
 		len += node_length(node);
-	}
+	return len;
 }
 
 UINTN uefi_path_size(const EFI_DEVICE_PATH *path)
 {
 	return uefi_path_length(path) + sizeof(EFI_DEVICE_PATH);
+}
+
+bool uefi_path_has(const EFI_DEVICE_PATH *path, uint8_t type, uint8_t subtype)
+{
+	const EFI_DEVICE_PATH *node;
+
+	for (UINTN at = 0; (node = node_at(path, at)); at += node_length(node))
+		if (node->Type == type && node->SubType == subtype)
+			return true;
+	return false;
 }
 
 static uint32_t decode_utf8(const char **text)

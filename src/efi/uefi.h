@@ -23,6 +23,9 @@ int uefi_error(EFI_STATUS status);
 UINTN uefi_path_length(const EFI_DEVICE_PATH *path);
 UINTN uefi_path_size(const EFI_DEVICE_PATH *path);
 
+/* Is there a node of this kind in a device path? */
+bool uefi_path_has(const EFI_DEVICE_PATH *path, uint8_t type, uint8_t subtype);
+
 /*
  * A new device path: base and a file path node. The result is from pool memory, for the caller to
  * free. NULL if out of memory. name is UTF-8 with either kind of slash.

@@ -34,6 +34,10 @@ FIRMWARE_VARIABLES = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 FIRMWARE_BOCHS = Path("/usr/share/ovmf/OVMF.fd")
 VGA_BIOS = Path("/usr/share/vgabios/vgabios.bin")
 
+# Where the PIIX controller sits in QEMU, and its register with the decode bits of both channels.
+PIIX_SLOT = 4
+PIIX_IDETIM = 0x40
+
 # What terminals act on and readers of a log don't want to see.
 _ESCAPES = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]|\r")
 
@@ -53,7 +57,7 @@ class MachineError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """A line of the serial console, and when it began, in seconds since power-on."""
+    """A line of the serial console, and when its end arrived, in seconds since power-on."""
 
     time: float
     text: str
@@ -69,7 +73,8 @@ class Console:
         self._start = time.monotonic()
         self._changed = threading.Condition()
         self._output = bytearray()
-        self._line_starts: list[tuple[int, float]] = []
+        # Where each line ends, and when that came. The last line may be open; its end moves.
+        self._line_ends: list[tuple[int, float]] = []
         self.closed = False
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -93,10 +98,12 @@ class Console:
         with self._changed:
             position = len(self._output)
             self._output += data
-            # A line begins at the first byte after a line feed, when that byte arrives.
-            for offset in range(position, len(self._output)):
-                if offset == 0 or self._output[offset - 1] == 0x0A:
-                    self._line_starts.append((offset, now))
+            if self._line_ends and self._output[position - 1] != 0x0A:
+                self._line_ends.pop()
+            ends = [position + found.end() for found in re.finditer(rb"\n", data)]
+            if not data.endswith(b"\n"):
+                ends.append(len(self._output))
+            self._line_ends += [(end, now) for end in ends]
             self._changed.notify_all()
 
     def text(self, start: int = 0) -> str:
@@ -106,10 +113,10 @@ class Console:
 
     def lines(self) -> list[Line]:
         with self._changed:
-            ends = [start for start, _ in self._line_starts[1:]] + [len(self._output)]
+            starts = [0] + [end for end, _ in self._line_ends]
             return [
                 Line(when, _ESCAPES.sub("", self._output[start:end].decode("latin-1")).rstrip())
-                for (start, when), end in zip(self._line_starts, ends)
+                for start, (end, when) in zip(starts, self._line_ends)
             ]
 
     def wait_for(self, pattern: re.Pattern[str], start: int, timeout: float) -> re.Match[str] | None:
@@ -323,7 +330,7 @@ class Qemu(Machine):
         options: Sequence[str] = (),
         mirror: BinaryIO | None = None,
     ) -> None:
-        """bus: nvme, ide (PIIX) or ahci, or a path to an EFI program... see options.
+        """bus: nvme, ide (PIIX) or ahci.
 
         memory is in MiB. options are more of QEMU's own, such as ("-kernel", "program.efi").
         The image is never written to: what the machine writes is forgotten at its end.
@@ -342,7 +349,10 @@ class Qemu(Machine):
     def _disk_arguments(self) -> list[str]:
         controllers = {
             "nvme": ["-device", "nvme,drive=disk,serial=postern"],
-            "ide": ["-device", "piix3-ide,id=pata", "-device", "ide-hd,drive=disk,bus=pata.0"],
+            "ide": [
+                *("-device", f"piix3-ide,id=pata,addr={PIIX_SLOT}"),
+                *("-device", "ide-hd,drive=disk,bus=pata.0"),
+            ],
             "ahci": ["-device", "ide-hd,drive=disk,bus=ide.0"],
         }
         if self._image is None:
@@ -358,7 +368,7 @@ class Qemu(Machine):
         return [
             *("-machine", "q35,kernel-irqchip=split" if self._accel == "kvm" else "q35"),
             *("-accel", self._accel, "-cpu", self._cpu, "-m", str(self._memory)),
-            *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+            *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-S"),
             *("-drive", f"{flash},unit=0,readonly=on,file={FIRMWARE_CODE}"),
             *("-drive", f"{flash},unit=1,file={variables.resolve()}"),
             *(("-device", f"intel-iommu,{self._iommu}") if self._iommu else ()),
@@ -387,7 +397,21 @@ class Qemu(Machine):
             self.process.wait()
             said = (self.folder / "emulator.log").read_text("latin-1")
             raise MachineError(f"QEMU doesn't start: {said.strip()}") from None
+        if self._bus == "ide":
+            self._enable_piix_channels()
+        self._monitor.execute("cont")
         return serial
+
+    def _enable_piix_channels(self) -> None:
+        """Sets the decode bits in IDETIM, as a PC's firmware does.
+
+        OVMF doesn't, since the controller isn't q35's own. QEMU decodes the ports regardless, but
+        Linux takes a channel without its bit for switched off.
+        """
+        address = 0x80000000 | PIIX_SLOT << 11 | PIIX_IDETIM
+        for port, value in ((0xCF8, address), (0xCFC, 0x80008000), (0xCF8, 0)):
+            command = f"o /w {port:#x} {value:#x}"
+            self.monitor.execute("human-monitor-command", **{"command-line": command})
 
     @property
     def monitor(self) -> Monitor:
@@ -432,14 +456,21 @@ class Bochs(Machine):
         *,
         memory: int = 512,
         cpu: str = "corei7_haswell_4770",
+        sync: str = "none",
         lines: Sequence[str] = (),
         mirror: BinaryIO | None = None,
     ) -> None:
-        """lines are more of Bochs's configuration. With Haswell, Linux measures the TSC right."""
+        """lines are more of Bochs's configuration. With Haswell, Linux measures the TSC right.
+
+        sync="none" counts time in instructions, so that a run repeats exactly, and skips the time
+        that a halted CPU waits. With sync="slowdown" time never runs ahead of the wall clock, which
+        a machine needs that waits for a human.
+        """
         super().__init__(folder, mirror)
         self._image = image
         self._memory = memory
         self._cpu = cpu
+        self._sync = sync
         self._lines = lines
 
     def _configuration(self, port: int) -> str:
@@ -458,8 +489,7 @@ class Bochs(Machine):
                 "vga: extension=vbe",
                 "pci: enabled=1, chipset=i440fx",
                 "boot: disk",
-                # In 2.7 the clock is the count of instructions, so that a run repeats exactly.
-                "clock: sync=none, time0=1700000000",
+                f"clock: sync={self._sync}, time0=1700000000",
                 "ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14",
                 # volatile: what is written is forgotten, and no lock file outlives a kill.
                 f"ata0-master: type=disk, mode=volatile, path={self._image.resolve()}, "

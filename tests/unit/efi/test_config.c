@@ -221,6 +221,7 @@ static void test_bad_bytes(void)
 	CHECK_ERROR(
 		"[guest]\nkernel = \\\xc3\xa9\n", "f:2: byte 0xc3 in column 11 isn't ASCII text");
 	CHECK_ERROR("[guest]\n\x1b[2J\n", "f:2: byte 0x1b in column 1 isn't ASCII text");
+	CHECK_ERROR("[gu\rest]\n", "f:1: byte 0x0d in column 4 isn't ASCII text");
 	CHECK_EQ(config_parse(&config, nul, sizeof(nul) - 1, &error), -E_INVAL);
 	CHECK_EQ(error.line, 4);
 	CHECK(!strcmp(error.text, "byte 0x00 in column 12 isn't ASCII text"));
@@ -255,7 +256,7 @@ static void test_lengths(void)
 	CHECK_EQ(line, CONFIG_LINE_MAX);
 	CHECK_EQ(parse_long("#", CONFIG_LINE_MAX - 1, &line), -E_INVAL);
 	CHECK_EQ(error.line, 3);
-	CHECK(!strcmp(error.text, "the line is longer than 2046 characters"));
+	CHECK(!strcmp(error.text, "the line is longer than 2045 characters"));
 
 	memset(big, '\n', sizeof(big));
 	memcpy(big, MINIMAL, strlen(MINIMAL));

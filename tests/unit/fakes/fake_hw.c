@@ -68,17 +68,6 @@ uint64_t hw_tsc(void)
 	return fake_hw.tsc += fake_hw.tsc_step;
 }
 
-uint64_t hw_rdmsr(uint32_t msr)
-{
-	return fake_hw.rdmsr ? fake_hw.rdmsr(msr) : 0;
-}
-
-void hw_wrmsr(uint32_t msr, uint64_t value)
-{
-	if (fake_hw.wrmsr)
-		fake_hw.wrmsr(msr, value);
-}
-
 bool hw_irq_enabled(void)
 {
 	return fake_hw.irq_enabled;
@@ -104,8 +93,21 @@ struct cpuid_regs hw_cpuid(uint32_t leaf, uint32_t subleaf)
 {
 	struct cpuid_regs r = {0};
 
+	if (fake_hw.cpuid)
+		return fake_hw.cpuid(leaf, subleaf);
 	__asm__ volatile("cpuid"
 			 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
 			 : "a"(leaf), "c"(subleaf));
 	return r;
+}
+
+uint64_t hw_rdmsr(uint32_t msr)
+{
+	return fake_hw.rdmsr ? fake_hw.rdmsr(msr) : 0;
+}
+
+void hw_wrmsr(uint32_t msr, uint64_t value)
+{
+	if (fake_hw.wrmsr)
+		fake_hw.wrmsr(msr, value);
 }

@@ -6,6 +6,7 @@
 #define POSTERN_FAKE_HW_H
 
 #include "base/types.h"
+#include "hw/cpu.h"
 #include "hw/pci.h"
 
 struct fake_access {
@@ -22,13 +23,14 @@ struct fake_hw {
 	void (*port_write)(uint16_t port, unsigned size, uint32_t value);
 	uint64_t (*mmio_read)(uint64_t at, unsigned size);
 	void (*mmio_write)(uint64_t at, unsigned size, uint64_t value);
+	/* NULL: the real CPU's leaves; registers read 0 and forget what is written. */
+	struct cpuid_regs (*cpuid)(uint32_t leaf, uint32_t subleaf);
+	uint64_t (*rdmsr)(uint32_t msr);
+	void (*wrmsr)(uint32_t msr, uint64_t value);
 	struct fake_access log[FAKE_LOG_MAX];
 	unsigned log_count;	/* accesses in all; only the first FAKE_LOG_MAX are kept */
 	uint64_t tsc, tsc_step; /* each hw_tsc() adds tsc_step */
 	uint64_t xcr0;
-	/* NULL: RDMSR gives 0, WRMSR vanishes; neither is in the log. */
-	uint64_t (*rdmsr)(uint32_t msr);
-	void (*wrmsr)(uint32_t msr, uint64_t value);
 	bool irq_enabled;
 	void (*window)(void); /* what the firmware does when it may take interrupts */
 };

@@ -42,8 +42,9 @@ static uint64_t get(struct vcpu *v, enum vcpu_reg reg)
 	return cpl;
 }
 
-static void keep_line(const char *line)
+static void keep_line(const char *line, bool alert)
 {
+	(void)alert;
 	if (line_count < array_size(lines))
 		strcpy(lines[line_count], line);
 	line_count++;

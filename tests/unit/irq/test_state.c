@@ -8,8 +8,9 @@
 static struct irq_state before, after;
 static char last_line[LOG_LINE_MAX];
 
-static void sink(const char *line)
+static void sink(const char *line, bool alert)
 {
+	(void)alert;
 	snprintf(last_line, sizeof(last_line), "%s", line);
 }
 

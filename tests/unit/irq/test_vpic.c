@@ -1,16 +1,14 @@
 /* irq: the virtual 8259 pair. */
 #include "irq/vpic.h"
-#include "fakes/fake_guest.h"
-#include "fakes/fake_hw.h"
 #include "test.h"
 
-static struct fake_guest g;
+static struct vm vm;
 static struct vpic pic;
 
 static void out(uint16_t port, uint8_t value)
 {
 	struct io_access a = {.size = 1, .write = true, .value = value};
-	struct region *r = region_find(&g.vm.pio, port);
+	struct region *r = region_find(&vm.pio, port);
 
 	a.offset = port - r->base;
 	CHECK_EQ(r->handler(r->dev, &a), IO_DONE);
@@ -19,7 +17,7 @@ static void out(uint16_t port, uint8_t value)
 static uint8_t in(uint16_t port)
 {
 	struct io_access a = {.size = 1};
-	struct region *r = region_find(&g.vm.pio, port);
+	struct region *r = region_find(&vm.pio, port);
 
 	a.offset = port - r->base;
 	CHECK_EQ(r->handler(r->dev, &a), IO_DONE);
@@ -28,8 +26,8 @@ static uint8_t in(uint16_t port)
 
 static void setup(void)
 {
-	fake_guest_init(&g);
-	CHECK_EQ(vpic_attach(&pic, &g.vm), 0);
+	memset(&vm, 0, sizeof(vm));
+	CHECK_EQ(vpic_attach(&pic, &vm), 0);
 }
 
 /* As Linux does it: vectors 30h and 38h, all masks open. */
@@ -50,7 +48,7 @@ static void linux_init(uint8_t icw4)
 
 static void set_line(unsigned irq, bool high)
 {
-	vm_set_irq(&g.vm, irq, high);
+	vm_set_irq(&vm, irq, high);
 }
 
 static void pulse(unsigned irq)
@@ -61,12 +59,12 @@ static void pulse(unsigned irq)
 
 static bool pending(void)
 {
-	return g.vm.irqchip->pending(g.vm.irqchip_state);
+	return vm.irqchip->pending(vm.irqchip_state);
 }
 
 static int ack(void)
 {
-	return g.vm.irqchip->acknowledge(g.vm.irqchip_state);
+	return vm.irqchip->acknowledge(vm.irqchip_state);
 }
 
 static uint8_t read_isr(uint16_t port)
@@ -358,9 +356,9 @@ static void odd_sizes_are_rejected(void)
 	struct io_access a = {.size = 2};
 
 	setup();
-	for (unsigned i = 0; i < g.vm.pio.count; i++) {
-		CHECK_EQ(g.vm.pio.slot[i]->handler(g.vm.pio.slot[i]->dev, &a), IO_REJECT);
-		CHECK(g.vm.pio.slot[i]->byte_wide);
+	for (unsigned i = 0; i < vm.pio.count; i++) {
+		CHECK_EQ(vm.pio.slot[i]->handler(vm.pio.slot[i]->dev, &a), IO_REJECT);
+		CHECK(vm.pio.slot[i]->byte_wide);
 	}
 }
 
@@ -369,8 +367,8 @@ static void attach_fails_where_something_is(void)
 	struct vpic second;
 
 	setup();
-	CHECK(vpic_attach(&second, &g.vm) < 0);
-	CHECK(g.vm.irqchip_state == &pic);
+	CHECK(vpic_attach(&second, &vm) < 0);
+	CHECK(vm.irqchip_state == &pic);
 }
 
 int main(void)

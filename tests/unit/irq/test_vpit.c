@@ -1,19 +1,20 @@
 /* irq: the virtual 8254, on a clock that the test moves. */
 #include "irq/vpit.h"
 #include "irq/vpic.h"
-#include "fakes/fake_guest.h"
 #include "fakes/fake_hw.h"
+#include "fakes/fake_lines.h"
 #include "hw/time.h"
 #include "test.h"
 
 #define KHZ 2400000u
 
-static struct fake_guest g;
+static struct vm vm;
+static struct fake_lines lines;
 static struct vpit pit;
 
 static enum io_result access_port(uint16_t port, struct io_access *a)
 {
-	struct region *r = region_find(&g.vm.pio, port);
+	struct region *r = region_find(&vm.pio, port);
 
 	a->offset = port - r->base;
 	return r->handler(r->dev, a);
@@ -40,8 +41,9 @@ static void setup(void)
 	hw_time_init(KHZ);
 	fake_hw.tsc_step = 0;
 	fake_hw.tsc = 1ull << 50;
-	fake_guest_init(&g);
-	CHECK_EQ(vpit_attach(&pit, &g.vm), 0);
+	memset(&vm, 0, sizeof(vm));
+	fake_lines_init(&lines, &vm);
+	CHECK_EQ(vpit_attach(&pit, &vm), 0);
 }
 
 /* To n input clocks and a half after the time at. */
@@ -52,7 +54,7 @@ static void go_to(uint64_t at, uint64_t n)
 
 static void tick(void)
 {
-	g.vm.timer[0].tick(g.vm.timer[0].arg, fake_hw.tsc);
+	vm.timer[0].tick(vm.timer[0].arg, fake_hw.tsc);
 }
 
 static void program(unsigned channel, unsigned mode, unsigned count)
@@ -79,12 +81,12 @@ static void periodic_interrupts(void)
 		t0 = fake_hw.tsc;
 		go_to(t0, 1191);
 		tick();
-		CHECK_EQ(g.raised[0], 0);
+		CHECK_EQ(lines.raised[0], 0);
 		for (unsigned i = 1; i <= 50; i++) {
 			go_to(t0, i * 1193ull);
 			tick();
 			tick();
-			CHECK_EQ(g.raised[0], i);
+			CHECK_EQ(lines.raised[0], i);
 		}
 		CHECK_EQ(pit.backlog + pit.lost, 0);
 	}
@@ -108,14 +110,14 @@ static void missed_periods_come_one_by_one(void)
 	t0 = fake_hw.tsc;
 	go_to(t0, 4 * 1193);
 	tick();
-	CHECK_EQ(g.raised[0], 1);
+	CHECK_EQ(lines.raised[0], 1);
 	CHECK_EQ(pit.backlog, 3);
 	for (unsigned i = 2; i < 10; i++) {
 		vpit_acknowledged(&pit, 0);
-		CHECK_EQ(g.raised[0], i <= 4 ? i : 4);
+		CHECK_EQ(lines.raised[0], i <= 4 ? i : 4);
 	}
 	vpit_acknowledged(&pit, 1);
-	CHECK_EQ(g.raised[0], 4);
+	CHECK_EQ(lines.raised[0], 4);
 }
 
 static void a_long_absence_does_not_flood(void)
@@ -127,7 +129,7 @@ static void a_long_absence_does_not_flood(void)
 	t0 = fake_hw.tsc;
 	go_to(t0, 1000000);
 	tick();
-	CHECK_EQ(g.raised[0], 1);
+	CHECK_EQ(lines.raised[0], 1);
 	CHECK_EQ(pit.backlog, VPIT_BACKLOG_MAX);
 	CHECK_EQ(pit.lost, 1000000 - 1 - VPIT_BACKLOG_MAX);
 	go_to(t0, 2000000);
@@ -150,22 +152,22 @@ static void one_shot_fires_once(void)
 		t0 = fake_hw.tsc;
 		go_to(t0, 4998);
 		tick();
-		CHECK_EQ(g.raised[0], 0);
+		CHECK_EQ(lines.raised[0], 0);
 		go_to(t0, 5000);
 		tick();
-		CHECK_EQ(g.raised[0], 1);
+		CHECK_EQ(lines.raised[0], 1);
 		go_to(t0, 500000);
 		tick();
-		CHECK_EQ(g.raised[0], 1);
+		CHECK_EQ(lines.raised[0], 1);
 		/* A new count arms it again, without a mode word. */
 		out(0x40, 100);
 		out(0x40, 0);
 		t0 = fake_hw.tsc;
 		tick();
-		CHECK_EQ(g.raised[0], 1);
+		CHECK_EQ(lines.raised[0], 1);
 		go_to(t0, 100);
 		in(0x40); /* found by a read, too */
-		CHECK_EQ(g.raised[0], 2);
+		CHECK_EQ(lines.raised[0], 2);
 	}
 }
 
@@ -175,7 +177,7 @@ static void channel_0_never_fires_without_a_trigger(void)
 	program(0, 1, 10);
 	fake_hw.tsc += KHZ * 1000ull;
 	tick();
-	CHECK_EQ(g.raised[0], 0);
+	CHECK_EQ(lines.raised[0], 0);
 	CHECK_EQ(vpit_next_deadline(&pit), ~0ull);
 }
 
@@ -192,10 +194,10 @@ static void deadlines(void)
 		CHECK(due > fake_hw.tsc && due - t0 < (i * 10 + 1) * (uint64_t)KHZ);
 		fake_hw.tsc = due - 5000;
 		tick();
-		CHECK_EQ(g.raised[0], i - 1);
+		CHECK_EQ(lines.raised[0], i - 1);
 		fake_hw.tsc = due;
 		tick();
-		CHECK_EQ(g.raised[0], i);
+		CHECK_EQ(lines.raised[0], i);
 	}
 	program(0, 0, 0);
 	fake_hw.tsc = vpit_next_deadline(&pit);
@@ -277,7 +279,7 @@ static void read_back_of_status_and_count(void)
 	CHECK_EQ(in(0x40), 0xb4);
 	CHECK_EQ(read16(0), 0x7ff0);
 	CHECK_EQ(in(0x42), 0x71); /* output low, no count yet */
-	out(0x43, 0xe2); /* status only */
+	out(0x43, 0xe2);	  /* status only */
 	CHECK_EQ(in(0x40), 0xb4);
 	CHECK_EQ(read16(0), 0x7000);
 }
@@ -394,7 +396,7 @@ static void drives_a_real_model_of_the_pic(void)
 	uint64_t t0;
 
 	setup();
-	CHECK_EQ(vpic_attach(&pic, &g.vm), 0);
+	CHECK_EQ(vpic_attach(&pic, &vm), 0);
 	pic.acknowledged = vpit_acknowledged;
 	pic.acknowledged_arg = &pit;
 	out(0x21, 0xfe);
@@ -403,8 +405,8 @@ static void drives_a_real_model_of_the_pic(void)
 	for (unsigned ms = 10; ms <= 1000; ms += 10) {
 		fake_hw.tsc = t0 + (uint64_t)ms * KHZ;
 		tick();
-		while (g.vm.irqchip->pending(&pic)) {
-			CHECK_EQ(g.vm.irqchip->acknowledge(&pic), 0x08);
+		while (vm.irqchip->pending(&pic)) {
+			CHECK_EQ(vm.irqchip->acknowledge(&pic), 0x08);
 			out(0x20, 0x60);
 			taken++;
 		}
@@ -447,7 +449,7 @@ static void odd_accesses_are_rejected(void)
 	CHECK_EQ(access_port(0x43, &a), IO_REJECT);
 	fake_hw.tsc = 5; /* a clock that went back */
 	tick();
-	CHECK_EQ(g.raised[0], 0);
+	CHECK_EQ(lines.raised[0], 0);
 }
 
 static void attach_fails_where_something_is(void)
@@ -455,7 +457,7 @@ static void attach_fails_where_something_is(void)
 	struct vpit second;
 
 	setup();
-	CHECK(vpit_attach(&second, &g.vm) < 0);
+	CHECK(vpit_attach(&second, &vm) < 0);
 }
 
 int main(void)

@@ -3,12 +3,22 @@
 #define POSTERN_TEST_GUEST_PORT_H
 
 #include "fakes/fake_guest.h"
+#include "fakes/fake_lines.h"
 #include "pio/pio.h"
+
+/* A guest in 64-bit mode at RIP 1000h, without ports. */
+static inline void start_guest(struct fake_guest *g, struct fake_lines *lines)
+{
+	fake_guest_init(g, FAKE_LONG);
+	fake_lines_init(lines, &g->vm);
+	g->cpu.reg[VREG_RIP] = 0x1000;
+	pio_attach(&g->vm);
+}
 
 /* Runs one exit of an instruction of two bytes at RIP. */
 static inline void guest_exit(struct fake_guest *g, uint16_t port, unsigned size, bool in)
 {
-	struct vmexit e = {.kind = VMEXIT_PIO, .insn_len = 2, .rip = g->reg[VREG_RIP]};
+	struct vmexit e = {.kind = VMEXIT_PIO, .insn_len = 2, .rip = g->cpu.reg[VREG_RIP]};
 
 	e.u.pio.port = port;
 	e.u.pio.size = (uint8_t)size;

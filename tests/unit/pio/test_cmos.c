@@ -5,6 +5,7 @@
 #include "test.h"
 
 static struct fake_guest g;
+static struct fake_lines lines;
 static struct cmos cmos;
 static uint8_t real[128], real_index, writes_to_data;
 static bool index_reads_back;
@@ -31,8 +32,7 @@ static void setup(void)
 	fake_hw_reset();
 	fake_hw.port_read = port_read;
 	fake_hw.port_write = port_write;
-	fake_guest_init(&g);
-	pio_attach(&g.vm);
+	start_guest(&g, &lines);
 	for (unsigned i = 0; i < 128; i++)
 		real[i] = (uint8_t)(0x80 | i);
 	real_index = 0x8f;
@@ -103,11 +103,10 @@ static void nmi_bit_and_index_stay_the_firmwares(void)
 static void write_only_index_port(void)
 {
 	setup();
-	fake_guest_init(&g);
+	start_guest(&g, &lines);
 	index_reads_back = false;
 	cmos_init(&cmos, &g.vm);
 	CHECK_EQ(cmos.dev.ops->attach(&cmos.dev, NULL), 0);
-	pio_attach(&g.vm);
 	read_cmos(0x02);
 	CHECK_EQ(real_index, 0x02);
 	cmos.dev.ops->detach(&cmos.dev);

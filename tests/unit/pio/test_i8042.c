@@ -19,6 +19,7 @@ static struct {
 } real;
 
 static struct fake_guest g;
+static struct fake_lines lines;
 static struct i8042 k;
 
 static void real_put(uint8_t v)
@@ -69,8 +70,7 @@ static int start(void)
 	fake_hw_reset();
 	fake_hw.port_read = port_read;
 	fake_hw.port_write = port_write;
-	fake_guest_init(&g);
-	pio_attach(&g.vm);
+	start_guest(&g, &lines);
 	i8042_init(&k, &g.vm);
 	return k.dev.ops->attach(&k.dev, NULL);
 }
@@ -186,20 +186,20 @@ static void interrupt_follows_the_output_buffer(void)
 	real_put(0x1e);
 	k.dev.irq_fired = true;
 	k.dev.ops->poll(&k.dev);
-	CHECK(!g.line[1] && !k.dev.irq_fired);
+	CHECK(!lines.high[1] && !k.dev.irq_fired);
 	guest_out(&g, 0x64, 1, 0x60);
 	guest_out(&g, 0x60, 1, 0x45);
-	CHECK(g.line[1]);
-	CHECK_EQ(g.raised[1], 1);
+	CHECK(lines.high[1]);
+	CHECK_EQ(lines.raised[1], 1);
 	real_put(0x9e);
 	guest_in(&g, 0x60, 1);
-	CHECK(g.line[1]);
-	CHECK_EQ(g.raised[1], 2); /* the second byte is an edge of its own */
+	CHECK(lines.high[1]);
+	CHECK_EQ(lines.raised[1], 2); /* the second byte is an edge of its own */
 	guest_in(&g, 0x60, 1);
-	CHECK(!g.line[1]);
+	CHECK(!lines.high[1]);
 	real_put(0x20);
 	k.dev.ops->poll(&k.dev);
-	CHECK_EQ(g.raised[1], 3);
+	CHECK_EQ(lines.raised[1], 3);
 }
 
 static void busy_controller_costs_bounded_time(void)
@@ -210,7 +210,7 @@ static void busy_controller_costs_bounded_time(void)
 	CHECK_EQ(real.keyboard_count, 0);
 	CHECK_EQ(k.dev.denied, 1);
 	guest_out(&g, 0x64, 1, 0xad);
-	CHECK_EQ(g.reg[VREG_RIP], 0x1004);
+	CHECK_EQ(g.cpu.reg[VREG_RIP], 0x1004);
 	k.dev.ops->detach(&k.dev);
 	CHECK_EQ(real.keyboard_count, 0);
 }

@@ -4,6 +4,7 @@
 #include "test.h"
 
 static struct fake_guest g;
+static struct fake_lines lines;
 static struct device dev;
 static struct region wide, narrow;
 static struct io_access seen[16];
@@ -23,12 +24,20 @@ static enum io_result handler(struct device *d, struct io_access *a)
 static void setup(void)
 {
 	fake_hw_reset();
-	fake_guest_init(&g);
-	pio_attach(&g.vm);
-	wide = (struct region){.base = 0x200, .len = 8, .hw = 0x200, .dev = &dev,
-		.handler = handler, .name = "wide"};
-	narrow = (struct region){.base = 0x300, .len = 4, .hw = 0x1300, .dev = &dev,
-		.handler = handler, .name = "narrow", .byte_wide = true};
+	start_guest(&g, &lines);
+	wide = (struct region){.base = 0x200,
+		.len = 8,
+		.hw = 0x200,
+		.dev = &dev,
+		.handler = handler,
+		.name = "wide"};
+	narrow = (struct region){.base = 0x300,
+		.len = 4,
+		.hw = 0x1300,
+		.dev = &dev,
+		.handler = handler,
+		.name = "narrow",
+		.byte_wide = true};
 	CHECK(!region_add(&g.vm.pio, &wide) && !region_add(&g.vm.pio, &narrow));
 	seen_count = 0;
 	answer = IO_DONE;
@@ -46,7 +55,7 @@ static void results_merge_into_rax(void)
 	CHECK_EQ(v->gpr[GPR_RAX], 0xaaaaaaaaaaaa3322);
 	guest_exit(&g, 0x202, 4, true);
 	CHECK_EQ(v->gpr[GPR_RAX], 0x66554433);
-	CHECK_EQ(g.reg[VREG_RIP], 0x1006);
+	CHECK_EQ(g.cpu.reg[VREG_RIP], 0x1006);
 	CHECK_EQ(seen_count, 3);
 }
 
@@ -131,7 +140,7 @@ static void fault_raises_gp_once_and_keeps_rip(void)
 	setup();
 	answer = IO_FAULT;
 	CHECK_EQ(guest_in(&g, 0x200, 4), 0);
-	CHECK_EQ(g.reg[VREG_RIP], 0x1000);
+	CHECK_EQ(g.cpu.reg[VREG_RIP], 0x1000);
 	CHECK(g.vm.vcpu.event.type == VEVENT_EXCEPTION);
 	CHECK_EQ(g.vm.vcpu.event.vector, VECTOR_GP);
 	CHECK(g.vm.vcpu.event.has_error && g.vm.vcpu.event.error == 0);
@@ -144,7 +153,7 @@ static void rejected_write_goes_nowhere(void)
 	guest_out(&g, 0x200, 4, 7);
 	CHECK_EQ(guest_in(&g, 0x200, 2), 0xffff);
 	CHECK_EQ(fake_hw.log_count, 0);
-	CHECK_EQ(g.reg[VREG_RIP], 0x1004);
+	CHECK_EQ(g.cpu.reg[VREG_RIP], 0x1004);
 }
 
 int main(void)

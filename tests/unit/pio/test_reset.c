@@ -7,13 +7,13 @@
 #define PM1 0x604u
 
 static struct fake_guest g;
+static struct fake_lines lines;
 static struct reset_ports ports;
 
 static void setup(void)
 {
 	fake_hw_reset();
-	fake_guest_init(&g);
-	pio_attach(&g.vm);
+	start_guest(&g, &lines);
 	reset_ports_init(&ports, &g.vm, PM1);
 	CHECK_EQ(ports.dev.ops->attach(&ports.dev, NULL), 0);
 }
@@ -46,8 +46,7 @@ static void sleep_enable_powers_off(void)
 static void no_pm1_without_a_port(void)
 {
 	setup();
-	fake_guest_init(&g);
-	pio_attach(&g.vm);
+	start_guest(&g, &lines);
 	reset_ports_init(&ports, &g.vm, 0);
 	CHECK_EQ(ports.dev.ops->attach(&ports.dev, NULL), 0);
 	guest_out(&g, 0, 2, 0x2000);

@@ -1,0 +1,700 @@
+/*
+ * One guest from start to hand-back, as a list of stages that is walked up and down again; see
+ * session.h. Owns the one struct session. The exit path runs inside the last stage, in core.
+ */
+#include "efi/session.h"
+#include "base/bits.h"
+#include "base/log.h"
+#include "base/fmt.h"
+#include "base/mem.h"
+//IDE#include "dma/ide.h"
+#include "dma/nvme.h"
+#include "efi/acpi.h"
+#include "efi/console.h"
+#include "efi/drivers.h"
+#include "efi/files.h"
+#include "efi/framebuffer.h"
+#include "efi/guestram.h"
+#include "efi/inventory.h"
+#include "efi/resident.h"
+#include "efi/stages.h"
+#include "efi/ticks.h"
+#include "efi/vectors.h"
+#include "guest/hypercall.h"
+#include "guest/linux.h"
+#include "hw/time.h"
+#include "irq/host.h"
+#include "irq/vpic.h"
+#include "irq/vpit.h"
+#include "mmio/mmio.h"
+#include "pci/filter.h"
+#include "pio/cmos.h"
+#include "pio/i8042.h"
+#include "pio/pio.h"
+#include "pio/reset.h"
+#include "pio/uart.h"
+#include "vmx/vmx.h"
+
+#define CONFIG_FILE "\\EFI\\postern\\postern.conf"
+
+/* Beyond the second-level tables: back ends, shadow queues, caches, the PCI model. */
+#define ARENA_EXTRA_PAGES 1024u
+
+
+
+
+/* A restricted device, and how its class is mediated. */
+#define MEDIATED_MAX 4u
+struct mediated {
+	struct device dev;
+	const struct mediator *mediator;
+	bool attached;
+};
+
+struct session {
+	const struct config *config;
+	const struct boot_origin *origin;
+	struct guest_map map;
+	struct guest_entry entry;
+	struct guest_framebuffer framebuffer;
+	bool has_framebuffer;
+	struct arena arena;
+	size_t arena_pages;
+	struct guest_ram ram;
+	struct inventory inventory;
+	struct drivers drivers;
+	hpa_t ecam;
+	uint64_t ecam_len; /* 0: the firmware names none */
+	uint64_t ticks_before, ticks_during;
+
+	struct vm vm;
+	struct vpic pic;
+	struct vpit pit;
+	struct cmos cmos;
+	struct i8042 keyboard;
+	struct uart uart;
+	struct reset_ports reset;
+	struct hypercall hypercall;
+	struct pci_filter pci;
+	struct host_irq host_irq;
+	unsigned legacy_attached;
+	struct mediated mediated[MEDIATED_MAX];
+	unsigned mediated_count;
+};
+
+static struct session session;
+
+static void complain(const struct config *c, enum config_key key, const char *text)
+{
+	char line[LOG_LINE_MAX];
+	struct config_error e;
+
+	config_error_at(c, key, text, &e);
+	config_error_print(&e, CONFIG_FILE, line, sizeof(line));
+	log_alert("%s", line);
+}
+
+/* ---- processor: which back end the machine has ---- */
+
+static int processor_enter(void *context)
+{
+	static const struct vcpu_ops *const backends[] = {&vmx_ops, &svm_ops};
+	struct session *s = context;
+	const char *why = NULL, *reason = NULL;
+	int err = 0;
+
+	for (size_t i = 0; i < array_size(backends); i++) {
+		int e = backends[i]->probe(&why);
+
+		if (!e) {
+			s->vm.vcpu.ops = backends[i];
+			log_line("processor: %s", backends[i]->name);
+			return 0;
+		}
+		/* A lock tells the user more than the other vendor's absence. */
+		if (!reason || e == -E_LOCKED) {
+			reason = why;
+			err = e;
+		}
+	}
+	log_alert("processor: %s", reason);
+	return err;
+}
+
+/* ---- memory: the guest's, and ours ---- */
+
+static int add_runs(struct session *s, struct guest_range r)
+{
+	uint64_t at = 0;
+
+	/* Host runs follow one another in guest-physical space; r is the piece to be backed. */
+	for (size_t i = 0; i < s->ram.count; at += s->ram.run[i++].len) {
+		const struct ram_range *run = &s->ram.run[i];
+		uint64_t from = max_u64(r.base, at), to = min_u64(r.base + r.len, at + run->len);
+		struct gmem_run g = {gpa(from), hpa(run->start + (from - at)), to - from,
+			(uint8_t *)(uintptr_t)(run->start + (from - at))};
+		int err = from < to ? gmem_add(&s->vm.gmem, g) : 0;
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static void memory_leave(void *context)
+{
+	struct session *s = context;
+
+	memset(s->arena.base, 0, s->arena_pages * PAGE_SIZE);
+	uefi_free_pages(s->arena.base, s->arena_pages);
+	guest_ram_return(&s->ram);
+}
+
+static int arena_take(struct session *s)
+{
+	void *base;
+
+	s->arena_pages = slpt_pages_needed(s->config->memory, GMEM_RUNS_MAX) + ARENA_EXTRA_PAGES;
+	base = uefi_pages(s->arena_pages);
+	if (!base)
+		return -E_NOMEM;
+	arena_init(&s->arena, base, hpa((uintptr_t)base), s->arena_pages * PAGE_SIZE);
+	return 0;
+}
+
+static int memory_enter(void *context)
+{
+	struct session *s = context;
+	char text[CONFIG_TEXT_MAX];
+	uint64_t free = 0;
+	int err = guest_ram_take(&s->ram, s->config->memory, &free);
+
+	if (err) {
+		fmt_print(text, sizeof(text), "%s: the firmware has %lu MiB free in all",
+			error_string(err), free / MIB);
+		complain(s->config, CONFIG_MEMORY, text);
+		return err;
+	}
+	err = arena_take(s);
+	if (!err)
+		err = guest_map_init(&s->map, s->config->memory);
+	for (unsigned i = 0; !err && i < GUEST_RAM_RANGES; i++)
+		err = add_runs(s, guest_map_ram(&s->map, i));
+	if (err) {
+		log_alert("memory: %s", error_string(err));
+		memory_leave(s);
+		return err;
+	}
+	log_line("memory: %lu MiB for the guest, runs: %zu", s->config->memory / MIB, s->ram.count);
+	return 0;
+}
+
+/* ---- guest: its kernel and what it boots with ---- */
+
+static int read_named(const struct session *s, EFI_HANDLE volume, enum config_key key,
+	const char *path, struct file *ret_file)
+{
+	char text[CONFIG_TEXT_MAX];
+	int err = path[0] ? file_read(volume, path, ret_file) : 0;
+
+	if (err) {
+		fmt_print(text, sizeof(text), "%s: %s", path, error_string(err));
+		complain(s->config, key, text);
+	}
+	return err;
+}
+
+static int load(struct session *s, const struct file *kernel, const struct file *initramfs)
+{
+	static const enum config_key keys[] = {[GUEST_KERNEL] = CONFIG_KERNEL,
+		[GUEST_INITRAMFS] = CONFIG_INITRAMFS,
+		[GUEST_CMDLINE_TEXT] = CONFIG_CMDLINE,
+		[GUEST_MEMORY] = CONFIG_MEMORY,
+		[GUEST_DISPLAY] = CONFIG_DISPLAY};
+	struct guest_linux_params p = {
+		.kernel = kernel->data,
+		.kernel_len = kernel->size,
+		.initramfs = initramfs->data,
+		.initramfs_len = initramfs->size,
+		.cmdline = s->config->cmdline,
+		.tsc_khz = hw_tsc_khz(),
+		.framebuffer = s->has_framebuffer ? &s->framebuffer : NULL,
+	};
+	struct guest_error e;
+	int err = guest_load_linux(&s->vm.gmem, &s->map, &p, &s->entry, &e);
+
+	if (err)
+		complain(s->config, keys[e.part], e.text);
+	return err;
+}
+
+static int guest_enter(void *context)
+{
+	struct session *s = context;
+	struct file kernel = {0}, initramfs = {0};
+	EFI_HANDLE volume;
+	int err = boot_origin_volume(s->origin, &volume);
+
+	s->has_framebuffer = s->config->framebuffer && !framebuffer_find(&s->framebuffer);
+	if (!err)
+		err = read_named(s, volume, CONFIG_KERNEL, s->config->kernel, &kernel);
+	if (!err)
+		err = read_named(s, volume, CONFIG_INITRAMFS, s->config->initramfs, &initramfs);
+	if (!err)
+		err = load(s, &kernel, &initramfs);
+	file_free(&initramfs);
+	file_free(&kernel);
+	return err;
+}
+
+/* ---- drivers: the firmware's leave what the guest gets ---- */
+
+struct mediator {
+	uint16_t class; /* base class and subclass */
+	const struct device_ops *ops;
+	uint8_t irq; /* line of the guest's PIC */
+	uint8_t pins; /* ISA interrupts of the real device, from irq on; 0: it has MSI */
+};
+
+/* Lines 14 and 15 are those of the IDE channels on every PC; 11 is free for PCI. */
+static const struct mediator mediators[] = {
+	{0x0108, &nvme_ops, 11, 0}/*IDE, {0x0101, &ide_ops, 14, 2}*/};
+
+static const struct mediator *find_mediator(uint16_t class)
+{
+	for (size_t i = 0; i < array_size(mediators); i++)
+		if (mediators[i].class == class)
+			return &mediators[i];
+	return NULL;
+}
+
+static const struct config_device *find_section(const struct config *c, const struct pci_seen *fn)
+{
+	uint16_t vendor = (uint16_t)hw_pci_read(fn->bdf, PCI_VENDOR_ID, 2);
+	uint16_t device = (uint16_t)hw_pci_read(fn->bdf, PCI_DEVICE_ID, 2);
+	uint32_t class = (uint32_t)fn->class << 8 | fn->prog_if;
+
+	for (unsigned i = 0; i < c->device_count; i++)
+		if (config_match_device(&c->device[i].match, fn->bdf, vendor, device, class))
+			return &c->device[i];
+	return NULL;
+}
+
+static int choose_device(void *context, const struct pci_seen *fn)
+{
+	struct session *s = context;
+	const struct config_device *section = find_section(s->config, fn);
+	const struct mediator *m;
+	struct mediated *md;
+	struct device *dev;
+
+	if (!section || section->mode != DEVICE_RESTRICTED)
+		return 0;
+	m = find_mediator(fn->class);
+	if (!m) {
+		log_line("device %s: " PCI_BDF_FMT ": no mediator for class %04x: hidden",
+			section->name, PCI_BDF_ARGS(fn->bdf), fn->class);
+		return 0;
+	}
+	if (s->mediated_count == MEDIATED_MAX)
+		return -E_NOMEM;
+	md = &s->mediated[s->mediated_count++];
+	md->mediator = m;
+	dev = &md->dev;
+	*dev = (struct device){.ops = m->ops, .vm = &s->vm, .bdf = fn->bdf, .mode = section->mode,
+		.irq = m->irq};
+	fmt_print(dev->name, sizeof(dev->name), "%s " PCI_BDF_FMT, m->ops->name,
+		PCI_BDF_ARGS(fn->bdf));
+	log_line("device %s: %s restricted", section->name, dev->name);
+	return 0;
+}
+
+static int stop_pci_driver(struct session *s, const struct device *dev)
+{
+	EFI_HANDLE handle;
+	int err = drivers_find_pci(dev->bdf, &handle);
+
+	if (!err)
+		err = drivers_stop(&s->drivers, handle);
+	if (err)
+		log_line("%s: the firmware's driver does not leave: %s", dev->name,
+			error_string(err));
+	return err;
+}
+
+static void stop_pnp_driver(struct session *s, uint32_t hid, const char *name)
+{
+	EFI_HANDLE handle;
+
+	if (!drivers_find_pnp(hid, 0, &handle) && drivers_stop(&s->drivers, handle))
+		log_line("%s: the firmware's driver stays, and takes input from the guest", name);
+}
+
+static void drivers_leave(void *context)
+{
+	struct session *s = context;
+
+	drivers_restart(&s->drivers);
+}
+
+static int drivers_enter(void *context)
+{
+	struct session *s = context;
+	int err = pci_scan(choose_device, s);
+
+	if (err)
+		return err;
+	if (!s->mediated_count)
+		log_line("devices: none matches the configuration; the guest gets no disk");
+	for (unsigned i = 0; !err && i < s->mediated_count; i++)
+		err = stop_pci_driver(s, &s->mediated[i].dev);
+	if (err) {
+		drivers_leave(s);
+		return err;
+	}
+	stop_pnp_driver(s, PNP_SERIAL, "serial port");
+	stop_pnp_driver(s, PNP_KEYBOARD, "keyboard");
+	return 0;
+}
+
+/*
+ * ---- inventory: what must be as before in the end; taken when the firmware's drivers have left,
+ * which is how they expect their devices when they come back ----
+ */
+
+static int inventory_enter(void *context)
+{
+	struct session *s = context;
+	int err = inventory_take(&s->inventory);
+
+	if (err)
+		log_line("inventory: %s", error_string(err));
+	return err;
+}
+
+static void inventory_leave(void *context)
+{
+	struct session *s = context;
+	unsigned differences;
+
+	inventory_restore(&s->inventory);
+	differences = inventory_compare(&s->inventory);
+	log_line("inventory: %s (%u differences)", differences ? "not as found" : "as found",
+		differences);
+}
+
+/* ---- machine: the virtual parts ---- */
+
+#define LEGACY_DEVICES 4u
+
+static struct device *legacy_device(struct session *s, unsigned i)
+{
+	struct device *const devices[LEGACY_DEVICES] = {
+		&s->cmos.dev, &s->keyboard.dev, &s->uart.dev, &s->reset.dev};
+
+	return devices[i];
+}
+
+static void machine_leave(void *context)
+{
+	struct session *s = context;
+
+	host_irq_unroute_all(&s->host_irq);
+	while (s->legacy_attached) {
+		struct device *dev = legacy_device(s, --s->legacy_attached);
+
+		if (dev->ops && dev->ops->detach)
+			dev->ops->detach(dev);
+	}
+}
+
+static int attach_legacy(struct session *s)
+{
+	cmos_init(&s->cmos, &s->vm);
+	i8042_init(&s->keyboard, &s->vm);
+	uart_init(&s->uart, &s->vm);
+	reset_ports_init(&s->reset, &s->vm, 0);
+	for (; s->legacy_attached < LEGACY_DEVICES; s->legacy_attached++) {
+		struct device *dev = legacy_device(s, s->legacy_attached);
+		int err = dev->ops->attach(dev, &s->arena);
+
+		if (!err)
+			err = vm_add_device(&s->vm, dev);
+		if (err) {
+			log_line("%s: %s", dev->name, error_string(err));
+			return err;
+		}
+	}
+	return 0;
+}
+
+static int route_isa(struct session *s, struct device *dev, unsigned pin)
+{
+	return host_irq_route_pin(&s->host_irq, dev, &(struct host_irq_pin){.pin = pin});
+}
+
+/* Without these two the guest still gets input, at the firmware's ticks. */
+static void route_legacy(struct session *s)
+{
+	if (!route_isa(s, &s->uart.dev, s->uart.dev.irq))
+		uart_set_routed(&s->uart, true);
+	if (route_isa(s, &s->keyboard.dev, s->keyboard.dev.irq))
+		log_line("keyboard: no interrupt: it is read at the firmware's ticks");
+}
+
+static int machine_enter(void *context)
+{
+	struct session *s = context;
+	int err;
+
+	vm_init(&s->vm);
+	pio_attach(&s->vm);
+	err = mmio_attach(&s->vm, &s->arena);
+	if (!err)
+		err = vpic_attach(&s->pic, &s->vm);
+	if (!err)
+		err = vpit_attach(&s->pit, &s->vm);
+	if (!err)
+		err = attach_legacy(s);
+	if (!err)
+		err = hypercall_init(&s->hypercall, &s->vm);
+	if (!err)
+		err = pci_filter_init(&s->pci, &s->vm, &s->arena, gpa(s->ecam.v), s->ecam_len);
+	if (!err)
+		err = host_irq_init(&s->host_irq, &efi_vector_ops, hpa(IOAPIC_DEFAULT_BASE));
+	if (err) {
+		log_line("machine: %s", error_string(err));
+		machine_leave(s);
+		return err;
+	}
+	s->pic.acknowledged = vpit_acknowledged;
+	s->pic.acknowledged_arg = &s->pit;
+	route_legacy(s);
+	return 0;
+}
+
+/* ---- devices: the mediators ---- */
+
+static int route_device(struct session *s, struct mediated *m)
+{
+	int err = 0;
+
+	if (!m->mediator->pins)
+		return host_irq_route_msi(&s->host_irq, &m->dev);
+	for (unsigned i = 0; !err && i < m->mediator->pins; i++)
+		err = route_isa(s, &m->dev, m->dev.irq + i);
+	return err;
+}
+
+static int attach_device(struct session *s, struct mediated *m)
+{
+	int err = m->dev.ops->attach(&m->dev, &s->arena);
+
+	m->attached = true;
+	if (!err)
+		err = pci_filter_add(&s->pci, &m->dev);
+	if (!err)
+		err = vm_add_device(&s->vm, &m->dev);
+	if (!err)
+		err = route_device(s, m);
+	if (err)
+		log_line("%s: %s", m->dev.name, error_string(err));
+	return err;
+}
+
+static void devices_leave(void *context)
+{
+	struct session *s = context;
+
+	for (unsigned i = s->mediated_count; i--;) {
+		struct mediated *m = &s->mediated[i];
+
+		if (!m->attached)
+			continue;
+		if (m->dev.ops->quiesce(&m->dev))
+			log_line("%s: did not come to rest in time", m->dev.name);
+		host_irq_unroute(&s->host_irq, &m->dev);
+		m->dev.ops->detach(&m->dev);
+		if (m->dev.denied)
+			log_line("%s: %lu requests denied", m->dev.name, m->dev.denied);
+	}
+}
+
+static int devices_enter(void *context)
+{
+	struct session *s = context;
+	int err = 0;
+
+	for (unsigned i = 0; !err && i < s->mediated_count; i++)
+		err = attach_device(s, &s->mediated[i]);
+	if (err)
+		devices_leave(s);
+	return err;
+}
+
+/* ---- tables: the guest's address space, and its CPU ---- */
+
+static int map_framebuffer(struct session *s)
+{
+	uint64_t base = align_down(s->framebuffer.base, PAGE_SIZE);
+	uint64_t end = align_up(s->framebuffer.base + s->framebuffer.size, PAGE_SIZE);
+
+	if (!s->has_framebuffer)
+		return 0;
+	return slpt_map(&s->vm.slpt, gpa(base), hpa(base), end - base, SLPT_READ | SLPT_WRITE,
+		SLPT_WC);
+}
+
+static int tables_enter(void *context)
+{
+	struct session *s = context;
+	struct vcpu *v = &s->vm.vcpu;
+	int err = slpt_init(&s->vm.slpt, v->ops->slpt, &s->arena);
+
+	for (unsigned i = 0; !err && i < s->vm.gmem.count; i++) {
+		const struct gmem_run *r = &s->vm.gmem.run[i];
+
+		err = slpt_map(&s->vm.slpt, r->gpa, r->hpa, r->len, SLPT_ALL, SLPT_WB);
+	}
+	if (!err)
+		err = map_framebuffer(s);
+	if (!err)
+		err = fpu_init(&v->fpu, &s->arena);
+	if (!err)
+		err = v->ops->init(v, &s->arena, arena_hpa(&s->arena, s->vm.slpt.root));
+	if (err) {
+		log_line("tables: %s", error_string(err));
+		return err;
+	}
+	arena_seal(&s->arena);
+	log_line("tables: %lu large and %lu small pages; %zu KiB of ours", s->vm.slpt.mapped[2],
+		s->vm.slpt.mapped[1], (size_t)(s->arena.used / KIB));
+	return 0;
+}
+
+/* ---- virtualization: the processor changes hands ---- */
+
+static void virtualization_leave(void *context)
+{
+	struct session *s = context;
+
+	s->vm.vcpu.ops->disable(&s->vm.vcpu);
+	hw_write_cr(4, s->inventory.cpu.cr4);
+	hw_irq_enable();
+	console_pause(false);
+}
+
+static int virtualization_enter(void *context)
+{
+	struct session *s = context;
+	struct vcpu *v = &s->vm.vcpu;
+	int err;
+
+	console_pause(true);
+	hw_irq_disable();
+	/* The vector registers of the guest can only be saved whole with XSAVE. */
+	if (v->fpu.supported)
+		hw_write_cr(4, hw_read_cr(4) | CR4_OSXSAVE);
+	err = v->ops->enable(v);
+	if (err) {
+		virtualization_leave(s);
+		log_line("virtualization: %s", error_string(err));
+	}
+	return err;
+}
+
+/* ---- run ---- */
+
+static void report(const struct session *s)
+{
+	const struct vm *vm = &s->vm;
+	char line[LOG_LINE_MAX];
+	uint64_t total = 0;
+	int len = 0;
+
+	for (unsigned i = 0; i < VMEXIT_KINDS; i++) {
+		total += vm->exits[i];
+		if (vm->exits[i] && len >= 0 && (size_t)len < sizeof(line))
+			len += fmt_print(line + len, sizeof(line) - (size_t)len, " %s %lu",
+				vmexit_kind_name(i), vm->exits[i]);
+	}
+	log_line("exits: %lu:%s", total, line);
+	log_line("interrupts: %lu; idle %lu ms; unclaimed: %lu ports, %lu memory", vm->interrupts,
+		vm->idle_tsc / hw_tsc_khz(), vm->unclaimed_pio, vm->unclaimed_mmio);
+}
+
+static int run_enter(void *context)
+{
+	struct session *s = context;
+	struct vm *vm = &s->vm;
+	uint64_t limit = s->config->time_limit;
+
+	vcpu_start_long_mode(&vm->vcpu, s->entry.rip, s->entry.rsp, s->entry.cr3, s->entry.gdt,
+		s->entry.gdt_limit);
+	vm->vcpu.gpr[GPR_RSI] = s->entry.rsi;
+	log_line("entering the guest %lu ms after power-on", hw_tsc() / hw_tsc_khz());
+	if (limit)
+		vm->time_limit_tsc = hw_tsc() + hw_us_to_tsc(limit * 1000000);
+	s->ticks_before = ticks_count();
+	vm_run(vm);
+	s->ticks_during = ticks_count() - s->ticks_before;
+	log_line("guest ended: %s", vm_stop_name(vm->stop.reason));
+	report(s);
+	return 0;
+}
+
+static const struct stage stages[] = {
+	{"processor", processor_enter, NULL},
+	{"memory", memory_enter, memory_leave},
+	{"guest", guest_enter, NULL},
+	{"drivers", drivers_enter, drivers_leave},
+	{"inventory", inventory_enter, inventory_leave},
+	{"machine", machine_enter, machine_leave},
+	{"devices", devices_enter, devices_leave},
+	{"tables", tables_enter, NULL},
+	{"virtualization", virtualization_enter, virtualization_leave},
+	{"run", run_enter, NULL},
+};
+
+/* What a later stage needs before the first; nothing of it has to be undone. */
+static int session_prepare(struct session *s, const struct config *c, const struct boot_origin *o)
+{
+	memset(s, 0, sizeof(*s));
+	s->config = c;
+	s->origin = o;
+	if (c->rehearse[0] && !stages_has(stages, array_size(stages), c->rehearse)) {
+		complain(c, CONFIG_REHEARSE, "no such stage");
+		return -E_INVAL;
+	}
+	if (acpi_find_ecam(&s->ecam, &s->ecam_len))
+		s->ecam_len = 0;
+	hw_pci_set_ecam(s->ecam, s->ecam_len);
+	vmx_set_resident_page(resident_page());
+	return vectors_init();
+}
+
+int session_run(const struct config *c, const struct boot_origin *o, struct vm_stop *ret_stop)
+{
+	struct session *s = &session;
+	const char *failed = NULL;
+	uint64_t ended;
+	int err = session_prepare(s, c, o);
+
+	if (err)
+		return err;
+	err = ticks_start();
+	if (err)
+		return err;
+	err = stages_run(stages, array_size(stages), c->rehearse, s, &failed);
+	if (err)
+		log_line("stage %s failed: %s", failed, error_string(err));
+	ended = ticks_count();
+	log_line("firmware ticks: %lu before, %lu during, %lu after", s->ticks_before,
+		s->ticks_during, ended - s->ticks_before - s->ticks_during);
+	ticks_stop();
+	log_line("handed back: %lu ms after power-on", hw_tsc() / hw_tsc_khz());
+	*ret_stop = s->vm.stop;
+	if (c->rehearse[0])
+		ret_stop->reason = STOP_BOOT;
+	return err;
+}

@@ -1,0 +1,280 @@
+/*
+ * The PCI configuration filter; see filter.h. State is the caller's. The two handlers and
+ * pci_filter_find are on the exit path, everything else runs before the guest.
+ */
+#include "pci/filter.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#define PORTS_BASE	 0xcf8u
+#define PORTS_LEN	 8u
+#define PORT_ADDRESS	 0u /* offsets in the region */
+#define PORT_RESET	 1u
+#define PORT_DATA	 4u
+
+/* PCI Local Bus Specification 3.0, "Configuration Mechanism". */
+#define ADDRESS_ENABLE	 BIT(31)
+#define ADDRESS_BDF	 BITS(23, 8)
+#define ADDRESS_REGISTER BITS(7, 2)
+#define ADDRESS_WRITABLE (ADDRESS_ENABLE | ADDRESS_BDF | ADDRESS_REGISTER)
+
+/* 82371SB (PIIX3) "Reset Control Register": a rising edge of bit 2 resets, bit 1 says how hard. */
+#define RESET_CPU	 BIT(2)
+#define RESET_WRITABLE	 (BIT(1) | RESET_CPU | BIT(3))
+
+/* ---- the exit path ---- */
+
+struct pci_function *pci_filter_find(struct pci_filter *f, pci_bdf_t bdf)
+{
+	unsigned row = f->row_of_bus[PCI_BUS(bdf)], n;
+
+	if (!row)
+		return NULL;
+	n = f->at[row - 1][bdf & 0xff];
+	return n ? &f->shown[n - 1] : NULL;
+}
+
+/* Hidden functions, the extended space, and accesses across a dword answer as nobody does. */
+static enum io_result config_access(
+	struct pci_filter *f, pci_bdf_t bdf, uint64_t offset, struct io_access *a)
+{
+	struct pci_function *fn = pci_filter_find(f, bdf);
+
+	if (!fn || !pci_function_access_ok(offset, a->size))
+		return IO_REJECT;
+	if (a->write)
+		pci_function_write(fn, (unsigned)offset, a->size, (uint32_t)a->value);
+	else
+		a->value = pci_function_read(fn, (unsigned)offset, a->size);
+	return IO_DONE;
+}
+
+static enum io_result reset_access(struct pci_filter *f, struct io_access *a)
+{
+	uint8_t old = f->reset_control;
+
+	if (!a->write) {
+		a->value = old;
+		return IO_DONE;
+	}
+	f->reset_control = a->value & RESET_WRITABLE;
+	if (f->reset_control & ~old & RESET_CPU)
+		vm_request_stop(f->vm, STOP_RESET);
+	return IO_DONE;
+}
+
+/*
+ * The address register exists for whole dwords only; among the bytes that it hides is the reset
+ * control register at CF9h, for byte accesses. The data port takes any access inside its dword.
+ */
+static enum io_result ports_access(struct device *dev, struct io_access *a)
+{
+	struct pci_filter *f = dev->state;
+
+	if (a->offset >= PORT_DATA) {
+		if (!(f->address & ADDRESS_ENABLE))
+			return IO_REJECT;
+		return config_access(f, (pci_bdf_t)FIELD_GET(ADDRESS_BDF, f->address),
+			(f->address & ADDRESS_REGISTER) + (a->offset - PORT_DATA), a);
+	}
+	if (a->offset == PORT_RESET && a->size == 1)
+		return reset_access(f, a);
+	if (a->offset != PORT_ADDRESS || a->size != 4)
+		return IO_REJECT;
+	if (a->write)
+		f->address = (uint32_t)(a->value & ADDRESS_WRITABLE);
+	else
+		a->value = f->address;
+	return IO_DONE;
+}
+
+static enum io_result ecam_access(struct device *dev, struct io_access *a)
+{
+	return config_access(
+		dev->state, (pci_bdf_t)(a->offset / PCI_ECAM_SIZE), a->offset % PCI_ECAM_SIZE, a);
+}
+
+/* ---- before the guest ---- */
+
+static int filter_row(struct pci_filter *f, unsigned bus, uint8_t **ret_row)
+{
+	if (!f->row_of_bus[bus]) {
+		if (f->rows == PCI_SHOWN_BUSES_MAX)
+			return -E_NOMEM;
+		f->row_of_bus[bus] = (uint8_t)++f->rows;
+	}
+	*ret_row = f->at[f->row_of_bus[bus] - 1];
+	return 0;
+}
+
+/* A place for a function that isn't shown yet. */
+static int filter_place(struct pci_filter *f, pci_bdf_t bdf, struct pci_function **ret)
+{
+	uint8_t *row;
+	int err;
+
+	if (f->shown_count == PCI_SHOWN_MAX)
+		return -E_NOMEM;
+	err = filter_row(f, PCI_BUS(bdf), &row);
+	if (err)
+		return err;
+	*ret = &f->shown[f->shown_count++];
+	row[bdf & 0xff] = (uint8_t)f->shown_count;
+	return 0;
+}
+
+static int show_reduced(
+	struct pci_filter *f, pci_bdf_t bdf, void (*view)(struct pci_function *fn, pci_bdf_t bdf))
+{
+	struct pci_function *fn;
+	int err;
+
+	if (pci_filter_find(f, bdf))
+		return 0;
+	err = filter_place(f, bdf, &fn);
+	if (!err)
+		view(fn, bdf);
+	return err;
+}
+
+/* Function 0 has the bit if another function of the device is shown. */
+static void update_multi(struct pci_filter *f, pci_bdf_t bdf)
+{
+	struct pci_function *first = pci_filter_find(f, bdf & ~7u);
+	bool multi = false;
+
+	for (unsigned n = 1; n < 8; n++)
+		multi |= pci_filter_find(f, (pci_bdf_t)((bdf & ~7u) | n)) != NULL;
+	if (first)
+		pci_function_set_multi(first, multi);
+}
+
+/* Guests look for functions 1 to 7 only where there is a function 0. */
+static int show_function_0(struct pci_filter *f, pci_bdf_t bdf)
+{
+	const struct pci_seen *seen = pci_topology_find(&f->topology, bdf & ~7u);
+
+	if (!PCI_FN(bdf) || !seen)
+		return 0;
+	if ((seen->header & PCI_HEADER_KIND) == PCI_HEADER_BRIDGE)
+		return show_reduced(f, seen->bdf, pci_function_bridge);
+	return show_reduced(f, seen->bdf, pci_function_placeholder);
+}
+
+/* The bridges between bus 0 and a function; the scan bounds their number. */
+static int show_path(struct pci_filter *f, const struct pci_seen *fn)
+{
+	for (unsigned n = 0; n < 256; n++) {
+		int err = show_function_0(f, fn->bdf);
+
+		if (err)
+			return err;
+		update_multi(f, fn->bdf);
+		if (fn->bridge == PCI_NO_BRIDGE)
+			return 0;
+		fn = pci_topology_find(&f->topology, fn->bridge);
+		if (!fn)
+			return -E_CORRUPT;
+		err = show_reduced(f, fn->bdf, pci_function_bridge);
+		if (err)
+			return err;
+	}
+	return -E_CORRUPT;
+}
+
+/* What Linux takes for granted: the host bridge, and the bridge with the legacy devices. */
+static int show_machine(struct pci_filter *f)
+{
+	for (unsigned i = 0; i < f->topology.count; i++) {
+		const struct pci_seen *fn = &f->topology.fn[i];
+		int err;
+
+		if (PCI_BUS(fn->bdf) || (fn->bdf && fn->class != PCI_CLASS_ISA))
+			continue;
+		err = show_reduced(f, fn->bdf, pci_function_reduce);
+		if (!err)
+			err = show_path(f, fn);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int add_regions(struct pci_filter *f, gpa_t ecam_base, uint64_t ecam_len)
+{
+	int err;
+
+	f->part = (struct device){.vm = f->vm, .state = f, .name = "pci"};
+	f->ports = (struct region){.base = PORTS_BASE,
+		.len = PORTS_LEN,
+		.dev = &f->part,
+		.handler = ports_access,
+		.name = "pci configuration ports"};
+	f->ecam = (struct region){.base = ecam_base.v,
+		.len = min_u64(ecam_len, 65536ull * PCI_ECAM_SIZE),
+		.dev = &f->part,
+		.handler = ecam_access,
+		.name = "pci ecam"};
+	err = region_add(&f->vm->pio, &f->ports);
+	if (err || !ecam_len)
+		return err;
+	err = region_add(&f->vm->mmio, &f->ecam);
+	if (err)
+		region_remove(&f->vm->pio, &f->ports);
+	return err;
+}
+
+int pci_filter_init(struct pci_filter *f, struct vm *vm, struct arena *arena, gpa_t ecam_base,
+	uint64_t ecam_len)
+{
+	int err;
+
+	memset(f, 0, sizeof(*f));
+	f->vm = vm;
+	f->shown = arena_alloc(arena, PCI_SHOWN_MAX * sizeof(*f->shown), 64);
+	if (!f->shown)
+		return -E_NOMEM;
+	err = pci_topology_read(&f->topology);
+	if (!err)
+		err = show_machine(f);
+	return err ? err : add_regions(f, ecam_base, ecam_len);
+}
+
+static void log_shown(const struct pci_function *fn)
+{
+	log_line("pci " PCI_BDF_FMT ": shown restricted as %04x:%04x class %04x",
+		PCI_BDF_ARGS(fn->bdf), fn->reg[0] & 0xffff, fn->reg[0] >> 16,
+		fn->reg[PCI_REVISION / 4] >> 16);
+	for (unsigned n = 0; n < PCI_BAR_COUNT; n++) {
+		const struct pci_bar *bar = &fn->window[n].bar;
+
+		if (bar->size)
+			log_line("pci " PCI_BDF_FMT ": bar %u %s 0x%lx + 0x%lx",
+				PCI_BDF_ARGS(fn->bdf), n, bar->io ? "ports" : "memory", bar->base,
+				bar->size);
+	}
+}
+
+int pci_filter_add(struct pci_filter *f, struct device *dev)
+{
+	const struct pci_seen *seen = pci_topology_find(&f->topology, dev->bdf);
+	struct pci_function *fn;
+	int err;
+
+	if (!seen)
+		return -E_NOENT;
+	if ((seen->header & PCI_HEADER_KIND) != PCI_HEADER_DEVICE)
+		return -E_NOTSUP;
+	if (!dev->ops || !dev->ops->bar_moved)
+		return -E_INVAL;
+	fn = pci_filter_find(f, dev->bdf);
+	if (fn && !pci_function_is_placeholder(fn))
+		return -E_EXIST;
+	err = fn ? 0 : filter_place(f, dev->bdf, &fn);
+	if (err)
+		return err;
+	pci_function_restrict(fn, dev);
+	log_shown(fn);
+	return show_path(f, seen);
+}

@@ -1,0 +1,57 @@
+/*
+ * One function's configuration space as the guest sees it: a shadow of the registers with a mask
+ * of the bits that the guest may write, and what follows from them. Nothing that the guest writes
+ * reaches the bus. Reading and writing are on the exit path.
+ */
+#ifndef POSTERN_PCI_FUNCTION_H
+#define POSTERN_PCI_FUNCTION_H
+
+#include "base/bits.h"
+#include "base/log.h"
+#include "core/device.h"
+#include "core/gmem.h"
+#include "pci/bar.h"
+#include "pci/layout.h"
+
+/* Where a BAR of the guest's view decodes. */
+struct pci_window {
+	struct pci_bar bar;
+	uint64_t base; /* meaningful while decoded */
+	bool decoded;
+};
+
+struct pci_function {
+	uint32_t reg[PCI_CONFIG_DWORDS];
+	uint32_t writable[PCI_CONFIG_DWORDS];
+	struct device *dev; /* NULL: shown reduced, nothing writable */
+	pci_bdf_t bdf;
+	struct pci_window window[PCI_BAR_COUNT];
+	struct log_limit refusals;
+};
+
+/*
+ * The four ways to show a function. All but the restricted one are read-only for ever. A bridge
+ * shows its bus numbers and windows; a placeholder has no identity but its vendor, and stands
+ * where the specification demands a function 0 that the guest shall not see.
+ */
+void pci_function_reduce(struct pci_function *fn, pci_bdf_t bdf);
+void pci_function_bridge(struct pci_function *fn, pci_bdf_t bdf);
+void pci_function_placeholder(struct pci_function *fn, pci_bdf_t bdf);
+bool pci_function_is_placeholder(const struct pci_function *fn);
+/* Probes the real BARs: the firmware's driver must have left. Decoding is off at first. */
+void pci_function_restrict(struct pci_function *fn, struct device *dev);
+
+/* Sets or clears the multifunction bit. */
+void pci_function_set_multi(struct pci_function *fn, bool multi);
+
+/* Is [offset, offset + size) inside one dword of the first 256 bytes? */
+static inline bool pci_function_access_ok(uint64_t offset, unsigned size)
+{
+	return offset < PCI_CONFIG_SIZE && (offset & 3) + size <= 4;
+}
+
+/* Both need pci_function_access_ok. */
+uint32_t pci_function_read(const struct pci_function *fn, unsigned offset, unsigned size);
+void pci_function_write(struct pci_function *fn, unsigned offset, unsigned size, uint32_t value);
+
+#endif

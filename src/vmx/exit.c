@@ -1,0 +1,296 @@
+/*
+ * Exits as the contract names them: no reason or qualification leaves this file but for the log.
+ * SDM vol. 3C "VM Exits" (325462-084). State: struct vmx. This is the exit path.
+ */
+#include "base/log.h"
+#include "vmx/state.h"
+
+/* What the reasons mean; those that aren't here can't come with the controls that are set. */
+#define KNOWN 0x80u
+static const uint8_t kind_of[REASON_COUNT] = {
+	[REASON_INTERRUPT] = KNOWN | VMEXIT_INTR,
+	[REASON_TRIPLE_FAULT] = KNOWN | VMEXIT_SHUTDOWN,
+	[REASON_INIT] = KNOWN | VMEXIT_INIT,
+	[REASON_WINDOW] = KNOWN | VMEXIT_WINDOW,
+	/* A processor without hardware task switching has no way out of a task gate. */
+	[REASON_TASK_SWITCH] = KNOWN | VMEXIT_SHUTDOWN,
+	[REASON_CPUID] = KNOWN | VMEXIT_CPUID,
+	[REASON_GETSEC] = KNOWN | VMEXIT_UNDEFINED,
+	[REASON_HLT] = KNOWN | VMEXIT_HLT,
+	[REASON_INVD] = KNOWN | VMEXIT_CACHE,
+	[REASON_RDPMC] = KNOWN | VMEXIT_UNDEFINED,
+	[REASON_RSM ... REASON_VMXON] = KNOWN | VMEXIT_UNDEFINED,
+	[REASON_CR] = KNOWN | VMEXIT_CR,
+	[REASON_IO] = KNOWN | VMEXIT_PIO,
+	[REASON_RDMSR] = KNOWN | VMEXIT_MSR,
+	[REASON_WRMSR] = KNOWN | VMEXIT_MSR,
+	[REASON_MWAIT] = KNOWN | VMEXIT_UNDEFINED,
+	[REASON_MONITOR] = KNOWN | VMEXIT_UNDEFINED,
+	[REASON_EPT_VIOLATION] = KNOWN | VMEXIT_NPF,
+	[REASON_INVEPT] = KNOWN | VMEXIT_UNDEFINED,
+	/* The guest had a long turn: see whether an interrupt waits. */
+	[REASON_TIMER] = KNOWN | VMEXIT_INTR,
+	[REASON_INVVPID] = KNOWN | VMEXIT_UNDEFINED,
+	[REASON_WBINVD] = KNOWN | VMEXIT_CACHE,
+	[REASON_XSETBV] = KNOWN | VMEXIT_XSETBV,
+	[REASON_VMFUNC] = KNOWN | VMEXIT_UNDEFINED,
+	[REASON_ENCLS] = KNOWN | VMEXIT_UNDEFINED,
+};
+
+/* SDM vol. 3C "Exit Qualification for I/O Instructions". */
+#define IO_SIZE	  0x00000007ull
+#define IO_IN	  0x00000008ull
+#define IO_STRING 0x00000010ull
+#define IO_REP	  0x00000020ull
+#define IO_PORT	  0xffff0000ull
+
+static void normalise_io(struct vmexit *ret)
+{
+	uint64_t q = vmx_read(VMCS_QUALIFICATION);
+
+	ret->raw_info[0] = q;
+	ret->u.pio.port = (uint16_t)FIELD_GET(IO_PORT, q);
+	ret->u.pio.size = (uint8_t)(FIELD_GET(IO_SIZE, q) + 1);
+	ret->u.pio.in = q & IO_IN;
+	ret->u.pio.string = q & IO_STRING;
+	ret->u.pio.rep = q & IO_REP;
+}
+
+/* SDM vol. 3C "Exit Qualification for EPT Violations". */
+#define NPF_WRITE	BIT(1)
+#define NPF_FETCH	BIT(2)
+#define NPF_GLA_VALID	BIT(7)
+#define NPF_FINAL	BIT(8) /* the access itself, not the walk to it */
+#define NPF_NMI_UNBLOCK BIT(12)
+
+static void normalise_npf(struct vmx *x, struct vmexit *ret)
+{
+	uint64_t q = vmx_read(VMCS_QUALIFICATION);
+
+	ret->insn_len = 0; /* some CPUs have it in the VMCS; the manual doesn't promise it */
+	ret->raw_info[0] = q;
+	ret->u.npf.gpa = gpa(vmx_read(VMCS_GUEST_PHYSICAL));
+	ret->u.npf.write = q & NPF_WRITE;
+	ret->u.npf.fetch = q & NPF_FETCH;
+	ret->u.npf.gla_valid = q & NPF_GLA_VALID;
+	ret->u.npf.gla = ret->u.npf.gla_valid ? vmx_read(VMCS_GUEST_LINEAR) : 0;
+	ret->u.npf.walk = ret->u.npf.gla_valid && !(q & NPF_FINAL);
+	/* An IRET from an NMI handler faulted after it had taken the blocking away. */
+	if (q & NPF_NMI_UNBLOCK && !(vmx_read(VMCS_VECTORING) & EVENT_VALID))
+		vmx_guest_set(x, SLOT_INTERRUPTIBILITY,
+			vmx_guest_get(x, SLOT_INTERRUPTIBILITY) | BLOCKING_NMI);
+}
+
+/* SDM vol. 3C "Exit Qualification for Control-Register Accesses". */
+#define CR_NUMBER      0x00full
+#define CR_ACCESS      0x030ull
+#define CR_ACCESS_TO   0u
+#define CR_ACCESS_FROM 1u
+#define CR_GPR	       0xf00ull
+
+/*
+ * A write of CR0 or CR4 that changes absorbed bits only: they get their new value in the shadow,
+ * and the guest's instruction runs again, this time without an exit. The CPU itself does all else
+ * that the write means.
+ */
+static bool absorb_cr_write(struct vcpu *v, unsigned cr, unsigned gpr)
+{
+	struct vmx *x = vmx_of(v);
+	enum vmx_slot slot = cr == 0 ? SLOT_CR0_SHADOW : SLOT_CR4_SHADOW;
+	uint64_t owned = cr == 0 ? CR0_OWNED : CR4_OWNED;
+	uint64_t absorbed = cr == 0 ? CR0_ABSORBED : CR4_ABSORBED;
+	uint64_t value = vcpu_read_gpr(v, gpr), shadow, changed;
+
+	if (cr != 0 && cr != 4)
+		return false;
+	shadow = vmx_guest_get(x, slot);
+	changed = (value ^ shadow) & owned;
+	if (!changed || changed & ~absorbed)
+		return false;
+	vmx_guest_set(x, slot, field_set(shadow, absorbed, 0) | (value & absorbed));
+	return true;
+}
+
+/* True: nothing is left for anyone else. */
+static bool normalise_cr(struct vcpu *v, struct vmexit *ret)
+{
+	uint64_t q = vmx_read(VMCS_QUALIFICATION);
+	unsigned access = (unsigned)FIELD_GET(CR_ACCESS, q);
+
+	ret->raw_info[0] = q;
+	/* CLTS and LMSW touch no bit that is owned. */
+	if (access > CR_ACCESS_FROM) {
+		ret->kind = VMEXIT_REFUSED;
+		return false;
+	}
+	ret->u.cr.cr = (uint8_t)FIELD_GET(CR_NUMBER, q);
+	ret->u.cr.gpr = (uint8_t)FIELD_GET(CR_GPR, q);
+	ret->u.cr.write = access == CR_ACCESS_TO;
+	return ret->u.cr.write && absorb_cr_write(v, ret->u.cr.cr, ret->u.cr.gpr);
+}
+
+static void normalise_msr(const struct vcpu *v, struct vmexit *ret, bool write)
+{
+	ret->u.msr.index = (uint32_t)v->gpr[GPR_RCX];
+	ret->u.msr.write = write;
+	ret->u.msr.value =
+		write ? v->gpr[GPR_RDX] << 32 | (uint32_t)v->gpr[GPR_RAX] : 0;
+}
+
+/* DR6 bits that a debug exception reports: B0 to B3, BD, BS. */
+#define DR6_CAUSES   0x600full
+#define DR6_CLEARED  0x000full
+#define VECTOR_AC    17u
+#define DR7_GD	     BIT(13)
+
+/*
+ * #DB and #AC exit only because a guest could arrange that their delivery raises them again for
+ * ever, with interrupts shut out. It gets them, but after the firmware had its window: so this
+ * is an interrupt to the rest. A machine check can't be given to a guest that has none.
+ */
+static void normalise_exception(struct vcpu *v, struct vmexit *ret)
+{
+	struct vmx *x = vmx_of(v);
+	uint64_t info = vmx_read(VMCS_EXIT_EVENT);
+	unsigned vector = info & EVENT_VECTOR;
+	struct vcpu_event again = {.type = VEVENT_EXCEPTION, .vector = (uint8_t)vector};
+
+	ret->raw_info[0] = info;
+	if (FIELD_GET(EVENT_TYPE, info) == EVENT_TYPE_NMI) {
+		x->nmi_pending = true;
+		ret->kind = VMEXIT_NMI;
+		return;
+	}
+	if (vector == VECTOR_DB) {
+		uint64_t cause = vmx_read(VMCS_QUALIFICATION);
+
+		hw_write_dr(6, (hw_read_dr(6) & ~DR6_CLEARED) | (cause & DR6_CAUSES));
+		vmx_guest_set(x, SLOT_DR7, vmx_guest_get(x, SLOT_DR7) & ~DR7_GD);
+		/* INT1 is a trap: its handler returns behind it. */
+		if (FIELD_GET(EVENT_TYPE, info) == EVENT_TYPE_ICEBP)
+			vmx_guest_set(x, SLOT_RIP, ret->rip + ret->insn_len);
+	} else if (vector == VECTOR_AC) {
+		again.has_error = true;
+		again.error = (uint32_t)vmx_read(VMCS_EXIT_EVENT_ERROR);
+	} else {
+		log_line("vmx: exception %u in the guest can't be: machine check?", vector);
+		return;
+	}
+	v->event = again;
+	ret->kind = VMEXIT_INTR;
+}
+
+/*
+ * The exit came while an event was delivered: it is due again. A software interrupt is not, since
+ * RIP is still that of its instruction. SDM vol. 3C "Information for VM Exits That Occur During
+ * Event Delivery".
+ */
+static void requeue_event(struct vcpu *v)
+{
+	uint64_t info = vmx_read(VMCS_VECTORING);
+	struct vcpu_event e = {.vector = (uint8_t)(info & EVENT_VECTOR)};
+
+	if (!(info & EVENT_VALID))
+		return;
+	switch (FIELD_GET(EVENT_TYPE, info)) {
+	case EVENT_TYPE_INTR:
+		e.type = VEVENT_INTR;
+		break;
+	case EVENT_TYPE_NMI:
+		e.type = VEVENT_NMI;
+		break;
+	case EVENT_TYPE_HARD:
+		e.type = VEVENT_EXCEPTION;
+		break;
+	default:
+		return;
+	}
+	if (info & EVENT_HAS_ERROR) {
+		e.has_error = true;
+		e.error = (uint32_t)vmx_read(VMCS_VECTORING_ERROR);
+	}
+	v->event = e;
+}
+
+static void log_refused(const struct vmexit *ret)
+{
+	if (ret->raw_reason & REASON_ENTRY_FAILED)
+		log_line("vmx: entry failed on guest state: reason %lu, qualification %#lx",
+			ret->raw_reason & ~(uint64_t)REASON_ENTRY_FAILED,
+			vmx_read(VMCS_QUALIFICATION));
+	else if (ret->raw_reason == REASON_EPT_MISCONFIG)
+		log_line("vmx: misconfigured EPT entry for guest address %#lx",
+			vmx_read(VMCS_GUEST_PHYSICAL));
+	else
+		log_line("vmx: unexpected exit reason %lu, qualification %#lx", ret->raw_reason,
+			vmx_read(VMCS_QUALIFICATION));
+}
+
+bool vmx_normalise(struct vcpu *v, struct vmexit *ret)
+{
+	struct vmx *x = vmx_of(v);
+	uint64_t reason = x->entry.reason;
+
+	ret->rip = x->entry.rip;
+	ret->insn_len = (uint8_t)x->entry.insn_len;
+	ret->n_insn = 0;
+	ret->raw_reason = reason;
+	ret->raw_info[0] = ret->raw_info[1] = 0;
+	ret->kind = VMEXIT_REFUSED;
+	if (reason < REASON_COUNT && kind_of[reason])
+		ret->kind = (enum vmexit_kind)(kind_of[reason] & ~KNOWN);
+	switch (ret->kind) {
+	case VMEXIT_PIO:
+		normalise_io(ret);
+		break;
+	case VMEXIT_NPF:
+		normalise_npf(x, ret);
+		requeue_event(v);
+		break;
+	case VMEXIT_MSR:
+		normalise_msr(v, ret, reason == REASON_WRMSR);
+		break;
+	case VMEXIT_CR:
+		return !normalise_cr(v, ret);
+	case VMEXIT_REFUSED:
+		if (reason == REASON_EXCEPTION)
+			normalise_exception(v, ret);
+		else
+			log_refused(ret);
+		break;
+	default:
+		break;
+	}
+	return true;
+}
+
+/* SDM vol. 3C "VM Instruction Error Numbers". */
+static const char *insn_error(uint64_t error)
+{
+	switch (error) {
+	case 4:
+		return "VMLAUNCH with a VMCS that isn't clear";
+	case 5:
+		return "VMRESUME with a VMCS that isn't launched";
+	case 7:
+		return "invalid control fields";
+	case 8:
+		return "invalid host state";
+	case 26:
+		return "events blocked by MOV SS";
+	default:
+		return "see the manual's table";
+	}
+}
+
+void vmx_entry_refused(struct vmexit *ret)
+{
+	uint64_t error = vmx_read(VMCS_INSN_ERROR);
+
+	*ret = (struct vmexit){.kind = VMEXIT_REFUSED,
+		.rip = vmx_read(VMCS_GUEST_RIP),
+		.raw_reason = REASON_ENTRY_FAILED,
+		.raw_info = {error, 0}};
+	log_line("vmx: the processor refused to enter the guest: error %lu, %s", error,
+		insn_error(error));
+}
