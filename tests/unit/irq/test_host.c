@@ -172,6 +172,25 @@ static void isa_pin(void)
 	CHECK(!fake_apic.unmasked_halfway);
 }
 
+static void a_device_may_have_two(void)
+{
+	struct host_irq_pin pin = {.pin = 14};
+
+	setup();
+	CHECK_EQ(host_irq_route_pin(&h, &dev, &pin), 0);
+	pin.pin = 15;
+	CHECK_EQ(host_irq_route_pin(&h, &dev, &pin), 0);
+	pin.pin = 3;
+	CHECK_EQ(host_irq_route_pin(&h, &other, &pin), 0);
+	fire(0x84);
+	CHECK(dev.irq_fired && !other.irq_fired);
+	host_irq_unroute(&h, &dev);
+	CHECK_EQ(fake_apic.entry[14], IOAPIC_MASKED);
+	CHECK_EQ(fake_apic.entry[15], IOAPIC_MASKED);
+	CHECK_EQ(fake_apic.entry[3], 0x0300000000000085ull);
+	CHECK_EQ(releases, 2);
+}
+
 static void level_pin_is_held_until_rearmed(void)
 {
 	const struct host_irq_pin pin = {.pin = 19, .level = true, .active_low = true};
@@ -391,6 +410,7 @@ static void storm(void)
 int main(void)
 {
 	RUN(isa_pin);
+	RUN(a_device_may_have_two);
 	RUN(level_pin_is_held_until_rearmed);
 	RUN(firmware_keeps_what_it_uses);
 	RUN(routes_run_out);
