@@ -5,10 +5,10 @@ static void set_line(void *chip, unsigned irq, bool high)
 {
 	struct fake_lines *l = chip;
 
-	if (irq >= array_size(l->high))
+	if (irq >= array_size(l->line))
 		return;
-	l->raised[irq] += high && !l->high[irq];
-	l->high[irq] = high;
+	l->raised[irq] += high && !l->line[irq];
+	l->line[irq] = high;
 }
 
 static bool pending(void *chip)

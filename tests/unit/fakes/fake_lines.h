@@ -5,7 +5,7 @@
 #include "core/vm.h"
 
 struct fake_lines {
-	bool high[16];
+	bool line[16];
 	unsigned raised[16]; /* rising edges */
 };
 

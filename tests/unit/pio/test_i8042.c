@@ -186,17 +186,17 @@ static void interrupt_follows_the_output_buffer(void)
 	real_put(0x1e);
 	k.dev.irq_fired = true;
 	k.dev.ops->poll(&k.dev);
-	CHECK(!lines.high[1] && !k.dev.irq_fired);
+	CHECK(!lines.line[1] && !k.dev.irq_fired);
 	guest_out(&g, 0x64, 1, 0x60);
 	guest_out(&g, 0x60, 1, 0x45);
-	CHECK(lines.high[1]);
+	CHECK(lines.line[1]);
 	CHECK_EQ(lines.raised[1], 1);
 	real_put(0x9e);
 	guest_in(&g, 0x60, 1);
-	CHECK(lines.high[1]);
+	CHECK(lines.line[1]);
 	CHECK_EQ(lines.raised[1], 2); /* the second byte is an edge of its own */
 	guest_in(&g, 0x60, 1);
-	CHECK(!lines.high[1]);
+	CHECK(!lines.line[1]);
 	real_put(0x20);
 	k.dev.ops->poll(&k.dev);
 	CHECK_EQ(lines.raised[1], 3);

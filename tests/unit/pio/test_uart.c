@@ -148,21 +148,21 @@ static void interrupts_only_when_enabled_and_gated(void)
 	real.in[real.in_count++] = 'x';
 	uart.dev.irq_fired = true;
 	uart.dev.ops->poll(&uart.dev);
-	CHECK(!lines.high[4] && !uart.dev.irq_fired);
+	CHECK(!lines.line[4] && !uart.dev.irq_fired);
 	out(IER, 0x01);
-	CHECK(!lines.high[4]);
+	CHECK(!lines.line[4]);
 	out(MCR, 0x0b);
-	CHECK(lines.high[4]);
+	CHECK(lines.line[4]);
 	CHECK_EQ(in(IIR), 0x04);
 	CHECK_EQ(in(0), 'x');
-	CHECK(!lines.high[4]);
+	CHECK(!lines.line[4]);
 	CHECK_EQ(in(IIR), 0x01);
 	real.in[real.in_count++] = 'y';
 	uart.dev.ops->poll(&uart.dev);
 	CHECK_EQ(lines.raised[4], 2);
 	/* In loopback the gate is shut. */
 	out(MCR, 0x1b);
-	CHECK(!lines.high[4]);
+	CHECK(!lines.line[4]);
 }
 
 static void transmitter_interrupt_as_the_chip_does(void)
@@ -170,20 +170,20 @@ static void transmitter_interrupt_as_the_chip_does(void)
 	setup();
 	out(MCR, 0x0b);
 	out(IER, 0x02);
-	CHECK(lines.high[4]); /* empty when enabled: at once */
+	CHECK(lines.line[4]); /* empty when enabled: at once */
 	CHECK_EQ(in(IIR), 0x02);
-	CHECK(!lines.high[4]);
+	CHECK(!lines.line[4]);
 	CHECK_EQ(in(IIR), 0x01);
 	real.reg[LSR] = 0;
 	out(0, 'a');
-	CHECK(!lines.high[4]);
+	CHECK(!lines.line[4]);
 	real.reg[LSR] = 0x60;
 	uart.dev.ops->poll(&uart.dev);
-	CHECK(lines.high[4]);
+	CHECK(lines.line[4]);
 	out(IER, 0x00);
-	CHECK(!lines.high[4]);
+	CHECK(!lines.line[4]);
 	out(IER, 0x02);
-	CHECK(lines.high[4]);
+	CHECK(lines.line[4]);
 }
 
 static void errors_and_modem_changes_are_not_lost(void)
@@ -194,7 +194,7 @@ static void errors_and_modem_changes_are_not_lost(void)
 	real.reg[LSR] = 0x62;
 	real.reg[MSR] = 0xb1;
 	uart.dev.ops->poll(&uart.dev);
-	CHECK(lines.high[4]);
+	CHECK(lines.line[4]);
 	uart.dev.ops->poll(&uart.dev);
 	CHECK_EQ(in(IIR), 0x06);
 	CHECK_EQ(in(LSR), 0x62);
@@ -202,7 +202,7 @@ static void errors_and_modem_changes_are_not_lost(void)
 	CHECK_EQ(in(IIR), 0x00);
 	CHECK_EQ(in(MSR), 0xb1);
 	CHECK_EQ(in(IIR), 0x01);
-	CHECK(!lines.high[4]);
+	CHECK(!lines.line[4]);
 }
 
 static void loopback_is_a_model(void)
