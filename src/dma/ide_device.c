@@ -243,11 +243,11 @@ static void take_channel(struct ide_channel *ch)
 		if (!ch->present[i])
 			continue;
 		ch->dma_mode[i] = read_dma_mode(ch);
+		hw_port_read(ch->port + IDE_STATUS, 1); /* nobody waits for that interrupt */
 		log_line("%s: channel %u device %u: dma mode %02x", ch->dev->name, ch->index, i,
 			ch->dma_mode[i]);
 	}
 	select_and_read(ch, 0);
-	hw_port_read(ch->port + IDE_STATUS, 1);
 	/* The guest's nIEN is modelled; the real one stays 0, so that the host hears of work done. */
 	control_write(ch, 0);
 }
