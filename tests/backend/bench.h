@@ -82,6 +82,11 @@ struct host_state {
 	unsigned count;
 };
 
+/* What firmware code could see of a guest in a window. */
+struct host_view {
+	uint64_t dr[4], dr7, xcr0, fs_base, gs_base, star, lstar;
+};
+
 struct bench {
 	struct vm vm;
 	struct arena arena;
@@ -92,9 +97,9 @@ struct bench {
 	bool failed, skipped;
 	uint64_t windows; /* in this case */
 	unsigned passed_count, failed_count, skipped_count;
-	/* Counted by an event of the firmware's timer, with what it saw of the processor. */
+	/* Counted by an event of the firmware's timer. */
 	volatile uint64_t ticks;
-	volatile uint64_t tick_dr[4], tick_dr7, tick_fs_base, tick_star;
+	struct host_view found, at_tick; /* before all guests, and at the last tick */
 };
 
 struct bench_case {
@@ -116,6 +121,8 @@ extern volatile uint32_t bench_nmi_count;
 void host_state_take(struct host_state *h, bool svm);
 /* Prints each difference; true if there is none. */
 bool host_state_compare(const struct host_state *before, const struct host_state *after);
+
+struct host_view host_view_take(void);
 
 /* bench.c */
 int bench_init(struct bench *b);

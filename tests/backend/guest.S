@@ -147,11 +147,12 @@ GUEST(direct, 64)
 	mov $0x00000005, %edx
 	wrmsr
 	hlt
-	mov $0xc0000082, %ecx
+	mov $0xc0000100, %ecx
 	rdmsr
 	mov %rax, %rbx
 	mov %rdx, %rsi
-	mov $0xc0000100, %ecx
+	cpuid
+	mov $0xc0000082, %ecx
 	rdmsr
 	mov $0x18, %edi
 	mov %edi, %gs
@@ -205,7 +206,10 @@ GUEST(events, 64)
 	hlt
 END(events)
 
+/* With a task priority that doesn't count for the virtual CPU's interrupts. */
 GUEST(interrupt, 64)
+	mov $15, %eax
+	mov %rax, %cr8
 	cpuid
 	sti
 	nop

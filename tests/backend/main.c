@@ -21,13 +21,7 @@
 #define STALL_US       10000u
 #define STALLS_MAX     300u /* Bochs's firmware takes its clock for 20 times as fast as it is */
 
-/* The back ends of this build, first come, first served. */
-static const struct vcpu_ops *const back_ends[] = {
-#ifdef WITH_VMX
-	&vmx_ops,
-#endif
-	&svm_ops,
-};
+static const struct vcpu_ops *const back_ends[] = {&vmx_ops, &svm_ops};
 
 static struct bench bench;
 static EFI_BOOT_SERVICES *bs;
@@ -54,11 +48,7 @@ static EFIAPI void tick(EFI_EVENT event, void *context)
 
 	(void)event;
 	b->ticks++;
-	for (unsigned i = 0; i < 4; i++)
-		b->tick_dr[i] = hw_read_dr(i);
-	b->tick_dr7 = hw_read_dr(7);
-	b->tick_fs_base = hw_rdmsr(MSR_FS_BASE);
-	b->tick_star = hw_rdmsr(MSR_STAR);
+	b->at_tick = host_view_take();
 }
 
 static void *pages(unsigned n)
@@ -108,6 +98,7 @@ static const char *set_up(struct bench *b)
 	/* Something to find again; no breakpoint is on. */
 	for (unsigned i = 0; i < 4; i++)
 		hw_write_dr(i, 0xd0000 + i);
+	b->found = host_view_take();
 	log_line("backend-test: %s", b->ops->name);
 	return NULL;
 }
