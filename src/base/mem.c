@@ -1,6 +1,7 @@
 /*
- * Freestanding memory and string functions. REP MOVSB and STOSB: fast enough on every CPU with
- * virtualization, small, and free of vector registers. memcpy runs on the exit path.
+ * Freestanding memory and string functions, free of vector registers. String instructions by quad
+ * words, then bytes: as fast as byte-wise ones on processors that optimise those, and eight times as
+ * fast in emulators. memcpy runs on the exit path.
  */
 #include "base/mem.h"
 
@@ -9,8 +10,10 @@
 void *memcpy(void *restrict dst, const void *restrict src, size_t n)
 {
 	void *d = dst;
+	size_t quads = n / 8, bytes = n % 8;
 
-	__asm__ volatile("rep movsb" : "+D"(d), "+S"(src), "+c"(n)::"memory");
+	__asm__ volatile("rep movsq" : "+D"(d), "+S"(src), "+c"(quads)::"memory");
+	__asm__ volatile("rep movsb" : "+D"(d), "+S"(src), "+c"(bytes)::"memory");
 	return dst;
 }
 
@@ -29,8 +32,11 @@ void *memmove(void *dst, const void *src, size_t n)
 void *memset(void *dst, int c, size_t n)
 {
 	void *d = dst;
+	size_t quads = n / 8, bytes = n % 8;
+	uint64_t pattern = (uint8_t)c * 0x0101010101010101ull;
 
-	__asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(c) : "memory");
+	__asm__ volatile("rep stosq" : "+D"(d), "+c"(quads) : "a"(pattern) : "memory");
+	__asm__ volatile("rep stosb" : "+D"(d), "+c"(bytes) : "a"(pattern) : "memory");
 	return dst;
 }
 

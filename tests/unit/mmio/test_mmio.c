@@ -10,8 +10,9 @@ static uint8_t pool[256 * KIB] __attribute__((aligned(4096)));
 static char last_line[LOG_LINE_MAX];
 static unsigned lines;
 
-static void keep_line(const char *line)
+static void keep_line(const char *line, bool alert)
 {
+	(void)alert;
 	strcpy(last_line, line);
 	lines++;
 }
