@@ -71,8 +71,10 @@ static bool cr_write(struct vm *vm, unsigned cr, uint64_t value)
 	case 4:
 		return write_cr4(vm, value);
 	case 8:
-		vm->cr8 = value & 0xf;
-		return !(value & ~0xfull);
+		if (value & ~0xfull)
+			return false;
+		vm->cr8 = (uint8_t)value;
+		return true;
 	default:
 		return false;
 	}

@@ -4,35 +4,22 @@
  */
 #include "efi/session.h"
 #include "base/bits.h"
-#include "base/log.h"
 #include "base/fmt.h"
+#include "base/log.h"
 #include "base/mem.h"
-//IDE#include "dma/ide.h"
-#include "dma/nvme.h"
 #include "efi/acpi.h"
 #include "efi/console.h"
-#include "efi/drivers.h"
 #include "efi/files.h"
 #include "efi/framebuffer.h"
 #include "efi/guestram.h"
 #include "efi/inventory.h"
+#include "efi/mediated.h"
 #include "efi/resident.h"
 #include "efi/stages.h"
 #include "efi/ticks.h"
 #include "efi/vectors.h"
-#include "guest/hypercall.h"
 #include "guest/linux.h"
 #include "hw/time.h"
-#include "irq/host.h"
-#include "irq/vpic.h"
-#include "irq/vpit.h"
-#include "mmio/mmio.h"
-#include "pci/filter.h"
-#include "pio/cmos.h"
-#include "pio/i8042.h"
-#include "pio/pio.h"
-#include "pio/reset.h"
-#include "pio/uart.h"
 #include "vmx/vmx.h"
 
 #define CONFIG_FILE "\\EFI\\postern\\postern.conf"
@@ -42,14 +29,6 @@
 
 
 
-
-/* A restricted device, and how its class is mediated. */
-#define MEDIATED_MAX 4u
-struct mediated {
-	struct device dev;
-	const struct mediator *mediator;
-	bool attached;
-};
 
 struct session {
 	const struct config *config;
@@ -68,18 +47,8 @@ struct session {
 	uint64_t ticks_before, ticks_during;
 
 	struct vm vm;
-	struct vpic pic;
-	struct vpit pit;
-	struct cmos cmos;
-	struct i8042 keyboard;
-	struct uart uart;
-	struct reset_ports reset;
-	struct hypercall hypercall;
-	struct pci_filter pci;
-	struct host_irq host_irq;
-	unsigned legacy_attached;
-	struct mediated mediated[MEDIATED_MAX];
-	unsigned mediated_count;
+	struct machine machine;
+	struct mediated_set mediated;
 };
 
 static struct session session;
@@ -249,79 +218,6 @@ static int guest_enter(void *context)
 
 /* ---- drivers: the firmware's leave what the guest gets ---- */
 
-struct mediator {
-	uint16_t class; /* base class and subclass */
-	const struct device_ops *ops;
-	uint8_t irq; /* line of the guest's PIC */
-	uint8_t pins; /* ISA interrupts of the real device, from irq on; 0: it has MSI */
-};
-
-/* Lines 14 and 15 are those of the IDE channels on every PC; 11 is free for PCI. */
-static const struct mediator mediators[] = {
-	{0x0108, &nvme_ops, 11, 0}/*IDE, {0x0101, &ide_ops, 14, 2}*/};
-
-static const struct mediator *find_mediator(uint16_t class)
-{
-	for (size_t i = 0; i < array_size(mediators); i++)
-		if (mediators[i].class == class)
-			return &mediators[i];
-	return NULL;
-}
-
-static const struct config_device *find_section(const struct config *c, const struct pci_seen *fn)
-{
-	uint16_t vendor = (uint16_t)hw_pci_read(fn->bdf, PCI_VENDOR_ID, 2);
-	uint16_t device = (uint16_t)hw_pci_read(fn->bdf, PCI_DEVICE_ID, 2);
-	uint32_t class = (uint32_t)fn->class << 8 | fn->prog_if;
-
-	for (unsigned i = 0; i < c->device_count; i++)
-		if (config_match_device(&c->device[i].match, fn->bdf, vendor, device, class))
-			return &c->device[i];
-	return NULL;
-}
-
-static int choose_device(void *context, const struct pci_seen *fn)
-{
-	struct session *s = context;
-	const struct config_device *section = find_section(s->config, fn);
-	const struct mediator *m;
-	struct mediated *md;
-	struct device *dev;
-
-	if (!section || section->mode != DEVICE_RESTRICTED)
-		return 0;
-	m = find_mediator(fn->class);
-	if (!m) {
-		log_line("device %s: " PCI_BDF_FMT ": no mediator for class %04x: hidden",
-			section->name, PCI_BDF_ARGS(fn->bdf), fn->class);
-		return 0;
-	}
-	if (s->mediated_count == MEDIATED_MAX)
-		return -E_NOMEM;
-	md = &s->mediated[s->mediated_count++];
-	md->mediator = m;
-	dev = &md->dev;
-	*dev = (struct device){.ops = m->ops, .vm = &s->vm, .bdf = fn->bdf, .mode = section->mode,
-		.irq = m->irq};
-	fmt_print(dev->name, sizeof(dev->name), "%s " PCI_BDF_FMT, m->ops->name,
-		PCI_BDF_ARGS(fn->bdf));
-	log_line("device %s: %s restricted", section->name, dev->name);
-	return 0;
-}
-
-static int stop_pci_driver(struct session *s, const struct device *dev)
-{
-	EFI_HANDLE handle;
-	int err = drivers_find_pci(dev->bdf, &handle);
-
-	if (!err)
-		err = drivers_stop(&s->drivers, handle);
-	if (err)
-		log_line("%s: the firmware's driver does not leave: %s", dev->name,
-			error_string(err));
-	return err;
-}
-
 static void stop_pnp_driver(struct session *s, uint32_t hid, const char *name)
 {
 	EFI_HANDLE handle;
@@ -340,14 +236,10 @@ static void drivers_leave(void *context)
 static int drivers_enter(void *context)
 {
 	struct session *s = context;
-	int err = pci_scan(choose_device, s);
+	int err = mediated_choose(&s->mediated, s->config, &s->vm);
 
-	if (err)
-		return err;
-	if (!s->mediated_count)
-		log_line("devices: none matches the configuration; the guest gets no disk");
-	for (unsigned i = 0; !err && i < s->mediated_count; i++)
-		err = stop_pci_driver(s, &s->mediated[i].dev);
+	if (!err)
+		err = mediated_stop_drivers(&s->mediated, &s->drivers);
 	if (err) {
 		drivers_leave(s);
 		return err;
@@ -383,153 +275,35 @@ static void inventory_leave(void *context)
 		differences);
 }
 
-/* ---- machine: the virtual parts ---- */
+/* ---- machine: the virtual parts, and devices: the restricted ones ---- */
 
-#define LEGACY_DEVICES 4u
-
-static struct device *legacy_device(struct session *s, unsigned i)
+static int machine_enter(void *context)
 {
-	struct device *const devices[LEGACY_DEVICES] = {
-		&s->cmos.dev, &s->keyboard.dev, &s->uart.dev, &s->reset.dev};
+	struct session *s = context;
 
-	return devices[i];
+	vm_init(&s->vm);
+	return machine_attach(&s->machine, &s->vm, &s->arena, s->ecam, s->ecam_len);
 }
 
 static void machine_leave(void *context)
 {
 	struct session *s = context;
 
-	host_irq_unroute_all(&s->host_irq);
-	while (s->legacy_attached) {
-		struct device *dev = legacy_device(s, --s->legacy_attached);
-
-		if (dev->ops && dev->ops->detach)
-			dev->ops->detach(dev);
-	}
+	machine_detach(&s->machine);
 }
 
-static int attach_legacy(struct session *s)
-{
-	cmos_init(&s->cmos, &s->vm);
-	i8042_init(&s->keyboard, &s->vm);
-	uart_init(&s->uart, &s->vm);
-	reset_ports_init(&s->reset, &s->vm, 0);
-	for (; s->legacy_attached < LEGACY_DEVICES; s->legacy_attached++) {
-		struct device *dev = legacy_device(s, s->legacy_attached);
-		int err = dev->ops->attach(dev, &s->arena);
-
-		if (!err)
-			err = vm_add_device(&s->vm, dev);
-		if (err) {
-			log_line("%s: %s", dev->name, error_string(err));
-			return err;
-		}
-	}
-	return 0;
-}
-
-static int route_isa(struct session *s, struct device *dev, unsigned pin)
-{
-	return host_irq_route_pin(&s->host_irq, dev, &(struct host_irq_pin){.pin = pin});
-}
-
-/* Without these two the guest still gets input, at the firmware's ticks. */
-static void route_legacy(struct session *s)
-{
-	if (!route_isa(s, &s->uart.dev, s->uart.dev.irq))
-		uart_set_routed(&s->uart, true);
-	if (route_isa(s, &s->keyboard.dev, s->keyboard.dev.irq))
-		log_line("keyboard: no interrupt: it is read at the firmware's ticks");
-}
-
-static int machine_enter(void *context)
+static int devices_enter(void *context)
 {
 	struct session *s = context;
-	int err;
 
-	vm_init(&s->vm);
-	pio_attach(&s->vm);
-	err = mmio_attach(&s->vm, &s->arena);
-	if (!err)
-		err = vpic_attach(&s->pic, &s->vm);
-	if (!err)
-		err = vpit_attach(&s->pit, &s->vm);
-	if (!err)
-		err = attach_legacy(s);
-	if (!err)
-		err = hypercall_init(&s->hypercall, &s->vm);
-	if (!err)
-		err = pci_filter_init(&s->pci, &s->vm, &s->arena, gpa(s->ecam.v), s->ecam_len);
-	if (!err)
-		err = host_irq_init(&s->host_irq, &efi_vector_ops, hpa(IOAPIC_DEFAULT_BASE));
-	if (err) {
-		log_line("machine: %s", error_string(err));
-		machine_leave(s);
-		return err;
-	}
-	s->pic.acknowledged = vpit_acknowledged;
-	s->pic.acknowledged_arg = &s->pit;
-	route_legacy(s);
-	return 0;
-}
-
-/* ---- devices: the mediators ---- */
-
-static int route_device(struct session *s, struct mediated *m)
-{
-	int err = 0;
-
-	if (!m->mediator->pins)
-		return host_irq_route_msi(&s->host_irq, &m->dev);
-	for (unsigned i = 0; !err && i < m->mediator->pins; i++)
-		err = route_isa(s, &m->dev, m->dev.irq + i);
-	return err;
-}
-
-static int attach_device(struct session *s, struct mediated *m)
-{
-	int err = m->dev.ops->attach(&m->dev, &s->arena);
-
-	m->attached = true;
-	if (!err)
-		err = pci_filter_add(&s->pci, &m->dev);
-	if (!err)
-		err = vm_add_device(&s->vm, &m->dev);
-	if (!err)
-		err = route_device(s, m);
-	if (err)
-		log_line("%s: %s", m->dev.name, error_string(err));
-	return err;
+	return mediated_attach(&s->mediated, &s->machine, &s->arena);
 }
 
 static void devices_leave(void *context)
 {
 	struct session *s = context;
 
-	for (unsigned i = s->mediated_count; i--;) {
-		struct mediated *m = &s->mediated[i];
-
-		if (!m->attached)
-			continue;
-		if (m->dev.ops->quiesce(&m->dev))
-			log_line("%s: did not come to rest in time", m->dev.name);
-		host_irq_unroute(&s->host_irq, &m->dev);
-		m->dev.ops->detach(&m->dev);
-		if (m->dev.denied)
-			log_line("%s: %lu requests denied", m->dev.name, m->dev.denied);
-	}
-}
-
-static int devices_enter(void *context)
-{
-	struct session *s = context;
-	int err = 0;
-
-	for (unsigned i = 0; !err && i < s->mediated_count; i++)
-		err = attach_device(s, &s->mediated[i]);
-	if (err)
-		devices_leave(s);
-	return err;
+	mediated_detach(&s->mediated, &s->machine);
 }
 
 /* ---- tables: the guest's address space, and its CPU ---- */

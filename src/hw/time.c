@@ -32,3 +32,11 @@ int hw_poll(bool (*done)(void *arg), void *arg, uint64_t timeout_us)
 	} while (hw_tsc() - start < limit);
 	return done(arg) ? 0 : -E_TIMEOUT;
 }
+
+void hw_delay(uint64_t us)
+{
+	uint64_t start = hw_tsc(), ticks = hw_us_to_tsc(us);
+
+	while (hw_tsc() - start < ticks)
+		__asm__ volatile("pause");
+}

@@ -17,4 +17,7 @@ uint64_t hw_us_to_tsc(uint64_t us);
  */
 int hw_poll(bool (*done)(void *arg), void *arg, uint64_t timeout_us) must_check;
 
+/* Waits for so many microseconds: for the settling times of hardware, never on the exit path. */
+void hw_delay(uint64_t us);
+
 #endif

@@ -69,6 +69,8 @@ void svm_normalise(const struct vmcb *vmcb, const uint64_t gpr[GPR_COUNT], uint3
 		ret->insn_len = length_from(ret->rip, c->next_rip);
 	switch (c->exit_code) {
 	case EXIT_INTR:
+	/* An INIT waits until GIF is set and then does what it would have done without a guest. */
+	case EXIT_INIT:
 	/* Only intercepted to let interrupts in between two of them: svm_interrupted_event. */
 	case EXIT_DB:
 	case EXIT_AC:
@@ -76,9 +78,6 @@ void svm_normalise(const struct vmcb *vmcb, const uint64_t gpr[GPR_COUNT], uint3
 		break;
 	case EXIT_NMI:
 		ret->kind = VMEXIT_NMI;
-		break;
-	case EXIT_INIT:
-		ret->kind = VMEXIT_INIT;
 		break;
 	case EXIT_VINTR:
 		ret->kind = VMEXIT_WINDOW;

@@ -92,7 +92,6 @@ static void fill_control(struct vmcb_control *c, struct svm *s)
 		(hw_cpuid(CPUID_SIZES, 0).ebx & CPUID_SIZES_RDPRU))
 		c->intercept2 |= I2_RDPRU;
 	c->asid = GUEST_ASID;
-	c->virtual_interrupt = VINTR_MASKING;
 	c->nested = NESTED_ENABLE;
 	s->features = hw_cpuid(CPUID_SVM, 0).edx;
 	s->shadow_is_kept = shadow_is_kept();

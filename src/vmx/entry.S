@@ -25,7 +25,7 @@
 
 	.section .text.vmx_enter, "ax", @progbits
 
-/* int vmx_enter(uint64_t *gpr, struct vmx_entry *n) */
+/* uint64_t vmx_enter(uint64_t *gpr, struct vmx_entry *n) */
 	.globl	vmx_enter
 	.hidden	vmx_enter
 	.type	vmx_enter, @function
@@ -38,14 +38,12 @@ vmx_enter:
 	push	%r15
 	push	%rsi
 	push	%rdi
-	/* The stack is as deep as last time, mostly. */
+	mov	$VMCS_GUEST_RIP, %eax
+	vmwrite	ENTRY_RIP(%rsi), %rax
+	/* The stack is mostly as deep as last time. Flags from here on: ZF set to resume. */
 	cmp	%rsp, ENTRY_HOST_RSP(%rsi)
-	je	1f
-	mov	%rsp, ENTRY_HOST_RSP(%rsi)
-	mov	$VMCS_HOST_RSP, %eax
-	vmwrite	%rsp, %rax
-1:	cmpq	$0, ENTRY_LAUNCHED(%rsi)
-	mov	RAX(%rdi), %rax
+	jne	4f
+1:	mov	RAX(%rdi), %rax
 	mov	RCX(%rdi), %rcx
 	mov	RDX(%rdi), %rdx
 	mov	RBX(%rdi), %rbx
@@ -60,16 +58,22 @@ vmx_enter:
 	mov	R14(%rdi), %r14
 	mov	R15(%rdi), %r15
 	mov	RDI(%rdi), %rdi
-	je	2f
+	jne	2f
 	vmresume
 	jmp	3f
 2:	vmlaunch
 	/* Refused: the stack is untouched and everything else is the guest's. */
 3:	pop	%rdi
 	pop	%rsi
-	mov	$1, %eax
-	jmp	restore
-	.size	vmx_enter, . - vmx_enter
+	mov	$-1, %rax
+	jmp	5f
+4:	mov	%rsp, ENTRY_HOST_RSP(%rsi)
+	mov	$VMCS_HOST_RSP, %eax
+	vmwrite	%rsp, %rax
+	mov	ENTRY_LAUNCHED(%rsi), %rax
+	movq	$1, ENTRY_LAUNCHED(%rsi)
+	cmp	$1, %rax
+	jmp	1b
 
 	.globl	vmx_landing
 	.hidden	vmx_landing
@@ -94,16 +98,15 @@ vmx_landing:
 	pop	RAX(%rax)
 	pop	%rdi
 	pop	%rsi
-	movq	$1, ENTRY_LAUNCHED(%rsi)
-	mov	$VMCS_EXIT_REASON, %eax
-	vmread	%rax, ENTRY_REASON(%rsi)
 	mov	$VMCS_GUEST_RIP, %eax
 	vmread	%rax, ENTRY_RIP(%rsi)
 	mov	$VMCS_EXIT_INSN_LEN, %eax
 	vmread	%rax, ENTRY_INSN_LEN(%rsi)
-	xor	%eax, %eax
-restore:
-	pop	%r15
+	mov	$VMCS_GUEST_INTERRUPTIBILITY, %eax
+	vmread	%rax, ENTRY_INTERRUPTIBILITY(%rsi)
+	mov	$VMCS_EXIT_REASON, %eax
+	vmread	%rax, %rax
+5:	pop	%r15
 	pop	%r14
 	pop	%r13
 	pop	%r12
@@ -111,6 +114,7 @@ restore:
 	pop	%rbx
 	ret
 	.size	vmx_landing, . - vmx_landing
+	.size	vmx_enter, . - vmx_enter
 
 /* An NMI outside the guest: remembered for the firmware's next window. */
 	.globl	vmx_nmi_handler

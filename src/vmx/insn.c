@@ -52,7 +52,7 @@ void vmx_write(uint32_t field, uint64_t value)
 			 : "r"((uint64_t)field), "r"(value)
 			 : "memory");
 	if (failed)
-		log_line("vmx: the processor refused %#lx for VMCS field %#x", value, field);
+		log_line("vmx: the processor refused 0x%lx for VMCS field 0x%x", value, field);
 }
 
 #define INVALIDATE_ALL_EPT  2ull

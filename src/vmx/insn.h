@@ -34,10 +34,10 @@ void vmx_insn_load_ldtr(uint16_t selector);
 void vmx_insn_nmi(void);
 
 /*
- * Runs the guest up to its next exit. gpr is v->gpr; RSP isn't in it. 0, or 1 if the processor
- * refused VMLAUNCH or VMRESUME: then nothing in n but host_rsp has changed.
+ * Runs the guest up to its next exit. gpr is v->gpr; RSP isn't in it. Returns the exit reason as
+ * the VMCS has it, or VMX_ENTRY_REFUSED; then gpr, rip, insn_len and interruptibility are as before.
  */
-int vmx_enter(uint64_t *gpr, struct vmx_entry *n) must_check;
+uint64_t vmx_enter(uint64_t *gpr, struct vmx_entry *n) must_check;
 
 /* Where exits land, and the handler of an NMI that comes outside the guest: never called. */
 void vmx_landing(void);

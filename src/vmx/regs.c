@@ -18,7 +18,6 @@ static const uint16_t slot_field[SLOT_COUNT] = {
 	[SLOT_GDTR_BASE] = VMCS_GUEST_GDTR_BASE,
 	[SLOT_IDTR_LIMIT] = VMCS_GUEST_IDTR_LIMIT,
 	[SLOT_IDTR_BASE] = VMCS_GUEST_IDTR_BASE,
-	[SLOT_RIP] = VMCS_GUEST_RIP,
 	[SLOT_RSP] = VMCS_GUEST_RSP,
 	[SLOT_RFLAGS] = VMCS_GUEST_RFLAGS,
 	[SLOT_CR0] = VMCS_GUEST_CR0,
@@ -33,7 +32,6 @@ static const uint16_t slot_field[SLOT_COUNT] = {
 	[SLOT_SYSENTER_CS] = VMCS_GUEST_SYSENTER_CS,
 	[SLOT_SYSENTER_ESP] = VMCS_GUEST_SYSENTER_ESP,
 	[SLOT_SYSENTER_EIP] = VMCS_GUEST_SYSENTER_EIP,
-	[SLOT_INTERRUPTIBILITY] = VMCS_GUEST_INTERRUPTIBILITY,
 	[SLOT_ACTIVITY] = VMCS_GUEST_ACTIVITY,
 	[SLOT_PENDING_DEBUG] = VMCS_GUEST_PENDING_DEBUG,
 	[SLOT_LINK] = VMCS_GUEST_LINK,
@@ -66,10 +64,18 @@ void vmx_guest_set(struct vmx *x, enum vmx_slot slot, uint64_t value)
 		x->soft[slot] = value;
 }
 
+void vmx_set_interruptibility(struct vmx *x, uint64_t value)
+{
+	x->entry.interruptibility = value;
+	if (x->live)
+		vmx_write(VMCS_GUEST_INTERRUPTIBILITY, value);
+}
+
 void vmx_guest_to_vmcs(struct vmx *x)
 {
 	for (unsigned i = 0; i < SLOT_COUNT; i++)
 		vmx_write(slot_field[i], x->soft[i]);
+	vmx_write(VMCS_GUEST_INTERRUPTIBILITY, x->entry.interruptibility);
 	x->live = true;
 }
 
@@ -144,7 +150,7 @@ uint64_t vmx_get(struct vcpu *v, enum vcpu_reg reg)
 
 	switch (reg) {
 	case VREG_RIP:
-		return vmx_guest_get(x, SLOT_RIP);
+		return x->entry.rip;
 	case VREG_RSP:
 		return vmx_guest_get(x, SLOT_RSP);
 	case VREG_RFLAGS:
@@ -184,8 +190,7 @@ uint64_t vmx_get(struct vcpu *v, enum vcpu_reg reg)
 	case VREG_CPL:
 		return get_cpl(x);
 	case VREG_INTR_SHADOW:
-		return (vmx_guest_get(x, SLOT_INTERRUPTIBILITY) &
-			       (BLOCKING_STI | BLOCKING_MOV_SS)) != 0;
+		return (x->entry.interruptibility & BLOCKING_INTR) != 0;
 	case VREG_COUNT:
 	default:
 		return 0;
@@ -194,13 +199,9 @@ uint64_t vmx_get(struct vcpu *v, enum vcpu_reg reg)
 
 static void set_shadow(struct vmx *x, bool on)
 {
-	uint64_t old = vmx_guest_get(x, SLOT_INTERRUPTIBILITY);
-	uint64_t now = old & ~(uint64_t)(BLOCKING_STI | BLOCKING_MOV_SS);
+	uint64_t now = x->entry.interruptibility & ~(uint64_t)BLOCKING_INTR;
 
-	if (on)
-		now |= BLOCKING_STI;
-	if (now != old)
-		vmx_guest_set(x, SLOT_INTERRUPTIBILITY, now);
+	vmx_set_interruptibility(x, on ? now | BLOCKING_STI : now);
 }
 
 void vmx_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
@@ -209,7 +210,7 @@ void vmx_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 
 	switch (reg) {
 	case VREG_RIP:
-		vmx_guest_set(x, SLOT_RIP, value);
+		x->entry.rip = value;
 		break;
 	case VREG_RSP:
 		vmx_guest_set(x, SLOT_RSP, value);
@@ -341,8 +342,9 @@ void vmx_resume_at(struct vcpu *v, uint64_t rip)
 {
 	struct vmx *x = vmx_of(v);
 
-	vmx_guest_set(x, SLOT_RIP, rip);
-	set_shadow(x, false);
+	x->entry.rip = rip;
+	if (x->entry.interruptibility & BLOCKING_INTR)
+		set_shadow(x, false);
 }
 
 static void reset_segment(struct vmx *x, enum vcpu_seg seg, uint16_t selector, uint32_t rights)
@@ -367,7 +369,7 @@ void vmx_guest_reset(struct vmx *x)
 	reset_segment(x, VSEG_TR, 0, SEG_P | 11);
 	x->soft[SLOT_GDTR_LIMIT] = 0xffff;
 	x->soft[SLOT_IDTR_LIMIT] = 0xffff;
-	x->soft[SLOT_RIP] = 0xfff0;
+	x->entry.rip = 0xfff0;
 	x->soft[SLOT_RFLAGS] = RFLAGS_FIXED;
 	x->soft[SLOT_PAT] = PAT_POWER_ON;
 	x->soft[SLOT_DR7] = DR7_FIXED;
@@ -382,28 +384,26 @@ void vmx_dump(struct vcpu *v)
 	static const char *const seg_names[] = {"es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr"};
 	const struct vmx *x = vmx_of(v);
 
-	log_line("vmx: exit reason %#lx rip %#lx length %lu", x->entry.reason, x->entry.rip,
-		x->entry.insn_len);
-	log_line("vmx: rip %#lx rsp %#lx rflags %#lx", vmx_get(v, VREG_RIP), vmx_get(v, VREG_RSP),
+	log_line("vmx: rip 0x%lx rsp 0x%lx rflags 0x%lx", vmx_get(v, VREG_RIP), vmx_get(v, VREG_RSP),
 		vmx_get(v, VREG_RFLAGS));
 	for (unsigned i = 0; i < GPR_COUNT; i += 4)
-		log_line("vmx: r%u %#lx r%u %#lx r%u %#lx r%u %#lx", i, v->gpr[i], i + 1,
+		log_line("vmx: r%u 0x%lx r%u 0x%lx r%u 0x%lx r%u 0x%lx", i, v->gpr[i], i + 1,
 			v->gpr[i + 1], i + 2, v->gpr[i + 2], i + 3, v->gpr[i + 3]);
-	log_line("vmx: cr0 %#lx (real %#lx) cr2 %#lx cr3 %#lx", vmx_get(v, VREG_CR0),
+	log_line("vmx: cr0 0x%lx (real 0x%lx) cr2 0x%lx cr3 0x%lx", vmx_get(v, VREG_CR0),
 		vmx_guest_get(x, SLOT_CR0), vmx_get(v, VREG_CR2), vmx_get(v, VREG_CR3));
-	log_line("vmx: cr4 %#lx (real %#lx) efer %#lx", vmx_get(v, VREG_CR4),
+	log_line("vmx: cr4 0x%lx (real 0x%lx) efer 0x%lx", vmx_get(v, VREG_CR4),
 		vmx_guest_get(x, SLOT_CR4), vmx_get(v, VREG_EFER));
 	for (unsigned i = 0; i < array_size(seg_names); i++) {
 		struct vcpu_segment s;
 
 		vmx_get_seg(v, (enum vcpu_seg)i, &s);
-		log_line("vmx: %s %#x base %#lx limit %#x rights %#x", seg_names[i], s.selector,
+		log_line("vmx: %s 0x%x base 0x%lx limit 0x%x rights 0x%x", seg_names[i], s.selector,
 			s.base, s.limit, s.attributes);
 	}
-	log_line("vmx: gdt %#lx+%#lx idt %#lx+%#lx", vmx_guest_get(x, SLOT_GDTR_BASE),
+	log_line("vmx: gdt 0x%lx+0x%lx idt 0x%lx+0x%lx", vmx_guest_get(x, SLOT_GDTR_BASE),
 		vmx_guest_get(x, SLOT_GDTR_LIMIT), vmx_guest_get(x, SLOT_IDTR_BASE),
 		vmx_guest_get(x, SLOT_IDTR_LIMIT));
-	log_line("vmx: interruptibility %#lx activity %#lx entry controls %#lx",
-		vmx_guest_get(x, SLOT_INTERRUPTIBILITY), vmx_guest_get(x, SLOT_ACTIVITY),
+	log_line("vmx: interruptibility 0x%lx activity 0x%lx entry controls 0x%lx",
+		x->entry.interruptibility, vmx_guest_get(x, SLOT_ACTIVITY),
 		vmx_guest_get(x, SLOT_ENTRY_CONTROLS));
 }

@@ -13,6 +13,7 @@
 /*
  * The guest's fields of the VMCS that have a copy in memory while the VMCS isn't current. First
  * four for each segment in the order of enum vcpu_seg up to TR: selector, limit, rights, base.
+ * RIP and interruptibility are in struct vmx_entry.
  */
 enum vmx_slot {
 	SLOT_SEGMENTS = 0,
@@ -20,7 +21,6 @@ enum vmx_slot {
 	SLOT_GDTR_BASE,
 	SLOT_IDTR_LIMIT,
 	SLOT_IDTR_BASE,
-	SLOT_RIP,
 	SLOT_RSP,
 	SLOT_RFLAGS,
 	SLOT_CR0,
@@ -35,7 +35,6 @@ enum vmx_slot {
 	SLOT_SYSENTER_CS,
 	SLOT_SYSENTER_ESP,
 	SLOT_SYSENTER_EIP,
-	SLOT_INTERRUPTIBILITY,
 	SLOT_ACTIVITY,
 	SLOT_PENDING_DEBUG,
 	SLOT_LINK,
@@ -127,6 +126,7 @@ void vmx_guest_to_vmcs(struct vmx *x);	  /* then live */
 void vmx_guest_from_vmcs(struct vmx *x);  /* then not live */
 uint64_t vmx_guest_get(const struct vmx *x, enum vmx_slot slot);
 void vmx_guest_set(struct vmx *x, enum vmx_slot slot, uint64_t value);
+void vmx_set_interruptibility(struct vmx *x, uint64_t value);
 uint64_t vmx_get(struct vcpu *v, enum vcpu_reg reg);
 void vmx_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value);
 void vmx_get_seg(struct vcpu *v, enum vcpu_seg seg, struct vcpu_segment *ret);
@@ -158,8 +158,7 @@ void vmx_context_host(struct vcpu *v);
 void vmx_window(struct vcpu *v, bool halt);
 extern const uint32_t vmx_msr_index[VMX_MSRS];
 
-/* exit.c: false if the exit was an affair of VMX only and the guest goes on. */
-bool vmx_normalise(struct vcpu *v, struct vmexit *ret);
-void vmx_entry_refused(struct vmexit *ret);
+/* run.c */
+int vmx_run(struct vcpu *v, struct vmexit *ret) must_check;
 
 #endif

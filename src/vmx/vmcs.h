@@ -145,12 +145,14 @@
 #define BLOCKING_STI	(1u << 0)
 #define BLOCKING_MOV_SS (1u << 1)
 #define BLOCKING_NMI	(1u << 3)
+#define BLOCKING_INTR	(BLOCKING_STI | BLOCKING_MOV_SS)
 
 /* Event information of entry, exit, and IDT vectoring: SDM vol. 3C "VM-Entry Controls for Event Injection". */
 #define EVENT_VECTOR	    0x000000ffu
 #define EVENT_TYPE	    0x00000700u
 #define EVENT_HAS_ERROR	    0x00000800u
 #define EVENT_VALID	    0x80000000u
+#define EVENT_ERROR_BITS    0x00007fffu
 #define EVENT_TYPE_INTR	    0u
 #define EVENT_TYPE_NMI	    2u
 #define EVENT_TYPE_HARD	    3u

@@ -1,6 +1,6 @@
 /*
- * The back end's life: probe, init, enable, run, disable. State: struct vmx, from the arena. Only
- * vmx_run is on the exit path.
+ * The back end's life: probe, init, enable, disable. State: struct vmx, from the arena. Not on the
+ * exit path.
  */
 #include "vmx/vmx.h"
 #include "base/error.h"
@@ -17,7 +17,7 @@
 #define EPTP_WB		       6u
 #define EPTP_WALK4	       (3u << 3)
 #define GUEST_VPID	       1u
-/* #DB, #AC and #MC: see normalise_exception. */
+/* #DB, #AC and #MC: see exception_exit. */
 #define EXCEPTIONS	       (BIT(1) | BIT(17) | BIT(18))
 
 /* SDM vol. 3C "MSR-Bitmap Address": four parts of 1 KiB. */
@@ -224,7 +224,8 @@ static int vmx_enable(struct vcpu *v)
 		log_line("vmx: the processor refused the VMCS");
 		return err;
 	}
-	x->entry = (struct vmx_entry){0};
+	x->entry.host_rsp = 0;
+	x->entry.launched = 0;
 	x->window_armed = false;
 	controls_to_vmcs(x);
 	vmx_host_to_vmcs(x);
@@ -248,49 +249,6 @@ static void vmx_disable(struct vcpu *v)
 		x->on = false;
 	}
 	vmx_host_restore(x);
-}
-
-/* SDM vol. 3C "VM-Entry Controls for Event Injection". */
-static void inject(struct vcpu *v)
-{
-	static const uint8_t types[] = {
-		[VEVENT_INTR] = EVENT_TYPE_INTR,
-		[VEVENT_NMI] = EVENT_TYPE_NMI,
-		[VEVENT_EXCEPTION] = EVENT_TYPE_HARD,
-	};
-	struct vcpu_event e = v->event;
-	uint64_t info = EVENT_VALID | FIELD_PUT(EVENT_TYPE, types[e.type]) | e.vector;
-
-	/* Real mode has no error codes, and an entry that asks for one fails. */
-	if (e.has_error && vmx_read(VMCS_GUEST_CR0) & CR0_PE) {
-		info |= EVENT_HAS_ERROR;
-		vmx_write(VMCS_ENTRY_EVENT_ERROR, e.error & 0x7fff);
-	}
-	vmx_write(VMCS_ENTRY_EVENT, info);
-	v->event.type = VEVENT_NONE;
-}
-
-static void arm_window(struct vmx *x, bool on)
-{
-	x->window_armed = on;
-	vmx_write(VMCS_PROC_CONTROLS, x->controls.proc | (on ? PROC_WINDOW : 0));
-}
-
-static int vmx_run(struct vcpu *v, struct vmexit *ret)
-{
-	struct vmx *x = vmx_of(v);
-
-	do {
-		if (v->event.type != VEVENT_NONE)
-			inject(v);
-		if (v->want_window != x->window_armed)
-			arm_window(x, v->want_window);
-		if (vmx_enter(v->gpr, &x->entry)) {
-			vmx_entry_refused(ret);
-			return -E_ENTRY;
-		}
-	} while (!vmx_normalise(v, ret));
-	return ret->kind == VMEXIT_REFUSED ? -E_ENTRY : 0;
 }
 
 const struct vcpu_ops vmx_ops = {

@@ -66,6 +66,9 @@ GUEST(vectors)
 GUEST(debug)
 GUEST(step)
 GUEST(spin)
+GUEST(modes)
+GUEST(owned)
+GUEST(pae)
 
 void bench_load_vectors(const void *from);
 void bench_store_vectors(void *to);
@@ -79,6 +82,11 @@ struct host_state {
 	unsigned count;
 };
 
+/* What firmware code could see of a guest in a window. */
+struct host_view {
+	uint64_t dr[4], dr7, xcr0, fs_base, gs_base, star, lstar;
+};
+
 struct bench {
 	struct vm vm;
 	struct arena arena;
@@ -89,9 +97,9 @@ struct bench {
 	bool failed, skipped;
 	uint64_t windows; /* in this case */
 	unsigned passed_count, failed_count, skipped_count;
-	/* Counted by an event of the firmware's timer, with what it saw of the processor. */
+	/* Counted by an event of the firmware's timer. */
 	volatile uint64_t ticks;
-	volatile uint64_t tick_dr[4], tick_dr7, tick_fs_base, tick_star;
+	struct host_view found, at_tick; /* before all guests, and at the last tick */
 };
 
 struct bench_case {
@@ -101,11 +109,20 @@ struct bench_case {
 
 extern const struct bench_case bench_cases[];
 extern const unsigned bench_case_count;
+/* cases_modes.c: how the processor is switched about, by the guest and around it. */
+extern const struct bench_case bench_mode_cases[];
+extern const unsigned bench_mode_case_count;
+
+/* Takes the place of the firmware's NMI handler: counts in bench_nmi_count. */
+void bench_nmi_handler(void);
+extern volatile uint32_t bench_nmi_count;
 
 /* host.c */
 void host_state_take(struct host_state *h, bool svm);
 /* Prints each difference; true if there is none. */
 bool host_state_compare(const struct host_state *before, const struct host_state *after);
+
+struct host_view host_view_take(void);
 
 /* bench.c */
 int bench_init(struct bench *b);

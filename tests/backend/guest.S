@@ -147,11 +147,12 @@ GUEST(direct, 64)
 	mov $0x00000005, %edx
 	wrmsr
 	hlt
-	mov $0xc0000082, %ecx
+	mov $0xc0000100, %ecx
 	rdmsr
 	mov %rax, %rbx
 	mov %rdx, %rsi
-	mov $0xc0000100, %ecx
+	cpuid
+	mov $0xc0000082, %ecx
 	rdmsr
 	mov $0x18, %edi
 	mov %edi, %gs
@@ -205,7 +206,10 @@ GUEST(events, 64)
 	hlt
 END(events)
 
+/* With a task priority that doesn't count for the virtual CPU's interrupts. */
 GUEST(interrupt, 64)
+	mov $15, %eax
+	mov %rax, %cr8
 	cpuid
 	sti
 	nop
@@ -367,8 +371,127 @@ GUEST(spin, 64)
 	hlt
 END(spin)
 
+/*
+ * Real mode to long mode and back by the guest's own means, with a table at DATA: entry 1 is a
+ * 32-bit code segment, 2 a 64-bit one, 3 data, 4 a 16-bit code segment. CPUID in each mode; EAX
+ * is the number of the mode.
+ */
+GUEST(modes, 16)
+	lgdtl %cs:modes_gdtr - guest_modes + 0x8000
+	mov %cr4, %eax
+	or $0x20, %eax
+	mov %eax, %cr4
+	mov $0x1000, %eax
+	mov %eax, %cr3
+	mov %cr0, %eax
+	or $1, %eax
+	mov %eax, %cr0
+	ljmpl $8, $(modes_32 - guest_modes + 0x8000)
+	.code32
+modes_32:
+	mov $0x18, %eax
+	mov %eax, %ds
+	mov %eax, %es
+	mov %eax, %ss
+	mov $1, %eax
+	cpuid
+	mov $0xc0000080, %ecx
+	mov $0x100, %eax
+	xor %edx, %edx
+	wrmsr
+	mov %cr0, %eax
+	or $0x80000000, %eax
+	mov %eax, %cr0
+	mov $2, %eax
+	cpuid
+	ljmpl $0x10, $(modes_64 - guest_modes + 0x8000)
+	.code64
+modes_64:
+	mov $3, %eax
+	cpuid
+	ljmpl *modes_back - guest_modes + 0x8000
+	.code32
+modes_compat:
+	mov $4, %eax
+	cpuid
+	mov %cr0, %eax
+	and $0x7fffffff, %eax
+	mov %eax, %cr0
+	mov $5, %eax
+	cpuid
+	ljmpl $0x20, $(modes_16 - guest_modes + 0x8000)
+	.code16
+modes_16:
+	mov %cr0, %eax
+	and $~1, %eax
+	mov %eax, %cr0
+	ljmpl $0, $(modes_real - guest_modes + 0x8000)
+modes_real:
+	mov $6, %eax
+	cpuid
+	hlt
+modes_gdtr:
+	.word 39
+	.long DATA
+modes_back:
+	.long modes_compat - guest_modes + 0x8000
+	.word 8
+END(modes)
+
+/* CR0.NE, CR4.MCE, CR0.CD: what the guest writes there it reads. */
+GUEST(owned, 64)
+	mov %cr0, %rbx
+	mov %rbx, %rax
+	xor $0x20, %rax
+	mov %rax, %cr0
+	mov %cr0, %rsi
+	mov %cr4, %rax
+	or $0x40, %rax
+	mov %rax, %cr4
+	mov %cr4, %rdi
+	mov %rbx, %rax
+	or $0x40000000, %rax
+	mov %rax, %cr0
+	mov %cr0, %r8
+	mov %rbx, %cr0
+	mov %cr0, %r9
+	hlt
+END(owned)
+
+/* 32-bit paging with PAE: page-directory pointers at DATA, a directory with large pages behind. */
+GUEST(pae, 16)
+	lgdtl %cs:pae_gdtr - guest_pae + 0x8000
+	mov %cr4, %eax
+	or $0x20, %eax
+	mov %eax, %cr4
+	mov $DATA + 0x100, %eax
+	mov %eax, %cr3
+	mov %cr0, %eax
+	or $0x80000021, %eax
+	mov %eax, %cr0
+	ljmpl $8, $(pae_32 - guest_pae + 0x8000)
+	.code32
+pae_32:
+	mov $0x18, %eax
+	mov %eax, %ds
+	mov 0x40000000 + DATA + 0x200, %ebx
+	mov $1, %eax
+	cpuid
+	hlt
+pae_gdtr:
+	.word 39
+	.long DATA
+END(pae)
+
 	.code64
 	.text
+/* The firmware's window sees NMIs here. */
+	.globl bench_nmi_handler
+	.hidden bench_nmi_handler
+bench_nmi_handler:
+	lock incl bench_nmi_count(%rip)
+	iretq
+
 /* void bench_load_vectors(const void *from): XMM6 to XMM15, which calls preserve, 16 bytes each. */
 	.globl bench_load_vectors
 	.hidden bench_load_vectors

@@ -4,6 +4,7 @@
 #include "hw/cpu.h"
 
 #define MSR_VM_HSAVE_PA 0xc0010117u
+#define CPUID_XSAVE	(1u << 26) /* leaf 1 ECX */
 
 static void add(struct host_state *h, const char *name, uint64_t value)
 {
@@ -76,19 +77,46 @@ static void take_vectors(struct host_state *h)
 	add(h, "FCW", fcw);
 }
 
+/* Readable only while CR4 says so, which the firmware may not have done. */
+static uint64_t read_xcr0(void)
+{
+	uint64_t cr4 = hw_read_cr(4), xcr0;
+
+	if (!(hw_cpuid(1, 0).ecx & CPUID_XSAVE))
+		return 0;
+	hw_write_cr(4, cr4 | CR4_OSXSAVE);
+	xcr0 = hw_read_xcr0();
+	hw_write_cr(4, cr4);
+	return xcr0;
+}
+
+struct host_view host_view_take(void)
+{
+	struct host_view view = {
+		.dr7 = hw_read_dr(7),
+		.xcr0 = read_xcr0(),
+		.fs_base = hw_rdmsr(MSR_FS_BASE),
+		.gs_base = hw_rdmsr(MSR_GS_BASE),
+		.star = hw_rdmsr(MSR_STAR),
+		.lstar = hw_rdmsr(MSR_LSTAR),
+	};
+
+	for (unsigned i = 0; i < array_size(view.dr); i++)
+		view.dr[i] = hw_read_dr(i);
+	return view;
+}
+
 void host_state_take(struct host_state *h, bool svm)
 {
 	struct hw_table gdt = hw_read_gdt(), idt = hw_read_idt();
-	uint64_t cr4 = hw_read_cr(4);
 
 	h->count = 0;
 	add(h, "CR0", hw_read_cr(0));
 	add(h, "CR2", hw_read_cr(2));
 	add(h, "CR3", hw_read_cr(3));
-	add(h, "CR4", cr4);
+	add(h, "CR4", hw_read_cr(4));
 	add(h, "CR8", hw_read_cr(8));
-	if (cr4 & CR4_OSXSAVE)
-		add(h, "XCR0", hw_read_xcr0());
+	add(h, "XCR0", read_xcr0());
 	add(h, "GDT base", gdt.base);
 	add(h, "GDT limit", gdt.limit);
 	add(h, "IDT base", idt.base);

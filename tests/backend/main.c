@@ -17,16 +17,11 @@
 #define BOCHS_PORT     0x8900u
 #define ARENA_PAGES    128u
 #define TICK_100NS     100000u /* 10 ms */
-#define STALL_US       300000u
-#define TICKS_AT_LEAST 10u
+#define TICKS_AT_LEAST 5u
+#define STALL_US       10000u
+#define STALLS_MAX     300u /* Bochs's firmware takes its clock for 20 times as fast as it is */
 
-/* The back ends of this build, first come, first served. */
-static const struct vcpu_ops *const back_ends[] = {
-#ifdef WITH_VMX
-	&vmx_ops,
-#endif
-	&svm_ops,
-};
+static const struct vcpu_ops *const back_ends[] = {&vmx_ops, &svm_ops};
 
 static struct bench bench;
 static EFI_BOOT_SERVICES *bs;
@@ -53,11 +48,7 @@ static EFIAPI void tick(EFI_EVENT event, void *context)
 
 	(void)event;
 	b->ticks++;
-	for (unsigned i = 0; i < 4; i++)
-		b->tick_dr[i] = hw_read_dr(i);
-	b->tick_dr7 = hw_read_dr(7);
-	b->tick_fs_base = hw_rdmsr(MSR_FS_BASE);
-	b->tick_star = hw_rdmsr(MSR_STAR);
+	b->at_tick = host_view_take();
 }
 
 static void *pages(unsigned n)
@@ -107,6 +98,7 @@ static const char *set_up(struct bench *b)
 	/* Something to find again; no breakpoint is on. */
 	for (unsigned i = 0; i < 4; i++)
 		hw_write_dr(i, 0xd0000 + i);
+	b->found = host_view_take();
 	log_line("backend-test: %s", b->ops->name);
 	return NULL;
 }
@@ -115,13 +107,15 @@ static const char *set_up(struct bench *b)
 static void check_ticks(struct bench *b, const char *name)
 {
 	uint64_t from = b->ticks;
+	unsigned stalls = 0;
 
-	bs->Stall(STALL_US);
+	while (b->ticks - from < TICKS_AT_LEAST && stalls++ < STALLS_MAX)
+		bs->Stall(STALL_US);
 	b->name = name;
 	b->failed = false;
 	bench_check(b, b->ticks - from >= TICKS_AT_LEAST, "the firmware's timer doesn't tick");
 	log_line("ticks %s: %llu in %u ms", name, (unsigned long long)(b->ticks - from),
-		STALL_US / 1000);
+		stalls * STALL_US / 1000);
 	if (b->failed) {
 		b->failed_count++;
 		return;
@@ -157,6 +151,8 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
 		check_ticks(b, "ticks-before");
 		for (unsigned i = 0; i < bench_case_count; i++)
 			bench_run_case(b, &bench_cases[i]);
+		for (unsigned i = 0; i < bench_mode_case_count; i++)
+			bench_run_case(b, &bench_mode_cases[i]);
 		check_ticks(b, "ticks-after");
 		for (unsigned i = 0; i < 4; i++)
 			hw_write_dr(i, 0);

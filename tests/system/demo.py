@@ -34,7 +34,7 @@ MILESTONES = (
     Milestone("Postern's first line", r"postern: starting", False),
     Milestone("guest: user space", r"postern-guest: user space", False),
     Milestone("guest: volume unlocked", r"postern-guest: volume unlocked", False),
-    Milestone("Postern hands the machine back", r"postern: .*hand(ing)?.?back", False),
+    Milestone("Postern hands the machine back", r"postern: .*handed back", False),
     Milestone("host OS: user space, root mounted", HOST_UP, True),
 )
 

@@ -204,8 +204,12 @@ class Machine:
         """Starts the emulator and returns the connection to its first serial port."""
         raise NotImplementedError
 
+    def _was_reset(self) -> bool:
+        """Whether the machine was reset so far."""
+        raise NotImplementedError
+
     def _ending(self) -> Ending:
-        """How the emulator ended, asked once its process is gone."""
+        """OFF or DIED, asked once the emulator is gone by itself and there was no reset."""
         raise NotImplementedError
 
     def expect(self, pattern: str, timeout: float) -> re.Match[str]:
@@ -237,14 +241,20 @@ class Machine:
         return next((line for line in self.lines() if re.search(pattern, line.text)), None)
 
     def wait(self, timeout: float) -> Ending:
-        """Waits for the machine's own end."""
-        try:
-            self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise MachineError(
-                f"the machine still ran after {timeout:g} s; the last output in {self.log}:\n"
-                f"{self._last_output()}"
-            ) from None
+        """Waits for the machine's own end. A reset is an end, and stops a machine that goes on."""
+        deadline = time.monotonic() + timeout
+        while self.process.poll() is None:
+            if self._was_reset():
+                self.stop()
+            elif time.monotonic() > deadline:
+                raise MachineError(
+                    f"the machine still ran after {timeout:g} s; the last output in {self.log}:\n"
+                    f"{self._last_output()}"
+                )
+            else:
+                time.sleep(0.05)
+        if self._was_reset():
+            return Ending.RESET
         return Ending.STOPPED if self._stopped else self._ending()
 
     def stop(self) -> None:
@@ -423,16 +433,18 @@ class Qemu(Machine):
         """Saves a picture of the display as PNG."""
         self.monitor.execute("screendump", filename=str(target.resolve()), format="png")
 
-    def _ending(self) -> Ending:
-        self.monitor.close()
-        reasons = [
+    def _shutdown_reasons(self) -> list[str]:
+        if self.process.poll() is not None:
+            self.monitor.close()
+        return [
             event["data"]["reason"] for event in self.monitor.events if event["event"] == "SHUTDOWN"
         ]
-        if "guest-reset" in reasons:
-            return Ending.RESET
-        if "guest-shutdown" in reasons:
-            return Ending.OFF
-        return Ending.DIED
+
+    def _was_reset(self) -> bool:
+        return "guest-reset" in self._shutdown_reasons()
+
+    def _ending(self) -> Ending:
+        return Ending.OFF if "guest-shutdown" in self._shutdown_reasons() else Ending.DIED
 
     def stop(self) -> None:
         super().stop()
@@ -522,12 +534,16 @@ class Bochs(Machine):
                 raise MachineError(f"Bochs doesn't start, see {self.folder}/bochs.log") from None
         return connection
 
+    def _said(self) -> str:
+        log = self.folder / "bochs.log"
+        return log.read_text("latin-1") if log.exists() else ""
+
+    def _was_reset(self) -> bool:
+        # The first one is power-on. The ways to reset differ in what stands between the brackets.
+        return self._said().count("bx_pc_system_c::Reset(") > 1
+
     def _ending(self) -> Ending:
-        log = (self.folder / "bochs.log").read_text("latin-1")
-        # The first reset is power-on.
-        if len(re.findall(r"bx_pc_system_c::Reset\(HARDWARE\)", log)) > 1:
-            return Ending.RESET
-        return Ending.OFF if "Shutdown port: shutdown requested" in log else Ending.DIED
+        return Ending.OFF if "Shutdown port: shutdown requested" in self._said() else Ending.DIED
 
 
 def kvm_problem() -> str | None:

@@ -30,12 +30,12 @@ void driver_reset(void)
 
 		if (gmem_add(&driver.vm.gmem, run))
 			abort();
-		fake_nvme_allow(run_hpa[i], RUN_SIZE, memory[i]);
+		fake_nvme_allow(FAKE_NVME_DATA, run_hpa[i], RUN_SIZE, memory[i]);
 	}
 	memset(arena_memory, 0x5a, sizeof(arena_memory));
 	/* Exactly what the device says it needs: a smaller figure than the truth fails. */
 	arena_init(&driver.arena, arena_memory, hpa(ARENA_HPA), nvme_arena_size());
-	fake_nvme_allow(ARENA_HPA, nvme_arena_size(), arena_memory);
+	fake_nvme_allow(FAKE_NVME_CONTROL, ARENA_HPA, nvme_arena_size(), arena_memory);
 	driver.dev = (struct device){.ops = &nvme_ops,
 		.vm = &driver.vm,
 		.name = "nvme 00:04.0",

@@ -12,24 +12,26 @@
 struct fake_nvme fake_nvme;
 
 static struct allowed {
+	unsigned kind;
 	uint64_t at, len;
 	uint8_t *va;
 } allowed[ALLOWED_MAX];
 static unsigned allowed_count;
 
-void fake_nvme_allow(uint64_t at, uint64_t len, void *va)
+void fake_nvme_allow(unsigned kind, uint64_t at, uint64_t len, void *va)
 {
-	allowed[allowed_count++] = (struct allowed){at, len, va};
+	allowed[allowed_count++] = (struct allowed){kind, at, len, va};
 }
 
 /* ---- DMA ---- */
 
-static uint8_t *dma(uint64_t at, uint64_t len)
+static uint8_t *dma(unsigned kinds, uint64_t at, uint64_t len)
 {
 	struct fake_function *fn = fake_pci_find(FAKE_NVME_BDF);
 
 	for (unsigned i = 0; i < allowed_count; i++)
-		if (at >= allowed[i].at && range_fits(at - allowed[i].at, len, allowed[i].len) &&
+		if (allowed[i].kind & kinds && at >= allowed[i].at &&
+			range_fits(at - allowed[i].at, len, allowed[i].len) &&
 			fn->config[PCI_COMMAND] & PCI_COMMAND_MASTER)
 			return allowed[i].va + (at - allowed[i].at);
 	fake_nvme.bad_dma++;
@@ -39,7 +41,7 @@ static uint8_t *dma(uint64_t at, uint64_t len)
 static uint64_t list_entry(uint64_t list, unsigned i)
 {
 	uint64_t v = 0;
-	const uint8_t *p = dma(list + 8ull * i, 8);
+	const uint8_t *p = dma(FAKE_NVME_CONTROL, list + 8ull * i, 8);
 
 	/* A list of ours never needs a second page. */
 	fake_nvme.bad_protocol += (list & PAGE_MASK) + 8ull * i >= PAGE_SIZE - 8;
@@ -49,7 +51,7 @@ static uint64_t list_entry(uint64_t list, unsigned i)
 }
 
 /* Copies data to where a command's PRP entries say. */
-static void put_data(const struct nvme_sqe *c, const uint8_t *data, uint32_t len)
+static void put_data(unsigned kinds, const struct nvme_sqe *c, const uint8_t *data, uint32_t len)
 {
 	uint32_t first = (uint32_t)(PAGE_SIZE - (c->prp1 & PAGE_MASK));
 	uint32_t chunk = len < first ? len : first;
@@ -57,7 +59,7 @@ static void put_data(const struct nvme_sqe *c, const uint8_t *data, uint32_t len
 	uint64_t at = c->prp1;
 
 	for (unsigned i = 0; len; i++) {
-		uint8_t *p = dma(at, chunk);
+		uint8_t *p = dma(kinds, at, chunk);
 
 		if (p)
 			memcpy(p, data, chunk);
@@ -82,7 +84,7 @@ static void post(uint16_t cq_id, struct nvme_cqe cqe)
 		return;
 	}
 	cqe.status = (uint16_t)((cqe.status & ~1u) | cq->phase);
-	p = dma(cq->base + cq->tail * sizeof(cqe), sizeof(cqe));
+	p = dma(FAKE_NVME_CONTROL, cq->base + cq->tail * sizeof(cqe), sizeof(cqe));
 	if (p)
 		memcpy(p, &cqe, sizeof(cqe));
 	cq->tail = (cq->tail + 1) % cq->entries;
@@ -135,7 +137,7 @@ static uint16_t execute_read(const struct nvme_sqe *c)
 		return NVME_SC_LBA_RANGE;
 	for (uint64_t k = 0; k < len; k++)
 		data[k] = fake_nvme_byte(c->nsid, at + k);
-	put_data(c, data, (uint32_t)len);
+	put_data(FAKE_NVME_DATA, c, data, (uint32_t)len);
 	return 0;
 }
 
@@ -194,7 +196,7 @@ static uint16_t execute_identify(const struct nvme_sqe *c)
 	default:
 		return NVME_SC_FIELD;
 	}
-	put_data(c, page, sizeof(page));
+	put_data(FAKE_NVME_CONTROL, c, page, sizeof(page));
 	return 0;
 }
 
@@ -265,7 +267,7 @@ static uint16_t execute_log(const struct nvme_sqe *c)
 	static uint8_t data[1 << 18];
 
 	memset(data, 0x10 + (c->cdw10 & 0xff), sizeof(data));
-	put_data(c, data, (uint32_t)(((c->cdw10 >> 16) + 1) * 4));
+	put_data(FAKE_NVME_DATA, c, data, (uint32_t)(((c->cdw10 >> 16) + 1) * 4));
 	return 0;
 }
 
@@ -373,7 +375,8 @@ static void fetch(uint16_t id)
 
 	while (sq->head != sq->tail) {
 		struct fake_nvme_pending c = {.sq_id = id};
-		const uint8_t *p = dma(sq->base + sq->head * sizeof(c.sqe), sizeof(c.sqe));
+		const uint8_t *p = dma(
+			FAKE_NVME_CONTROL, sq->base + sq->head * sizeof(c.sqe), sizeof(c.sqe));
 
 		if (p)
 			memcpy(&c.sqe, p, sizeof(c.sqe));

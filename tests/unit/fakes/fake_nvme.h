@@ -71,8 +71,13 @@ extern struct fake_nvme fake_nvme;
 /* A fresh controller with namespace 1 of 8192 512-byte blocks; installs fake_hw's and fake_pci's. */
 void fake_nvme_reset(void);
 
-/* Memory that it may reach: host-physical at .. at + len is the test's va. */
-void fake_nvme_allow(uint64_t at, uint64_t len, void *va);
+/*
+ * Memory that it may reach: host-physical at .. at + len is the test's va. Queues and PRP lists
+ * must be in control memory, and what I/O commands transfer in data memory.
+ */
+#define FAKE_NVME_CONTROL 1u
+#define FAKE_NVME_DATA	  2u
+void fake_nvme_allow(unsigned kind, uint64_t at, uint64_t len, void *va);
 
 /* Executes the commands that are waiting, all but asynchronous events; or only the ith of them. */
 void fake_nvme_run(void);

@@ -34,7 +34,7 @@ static void kinds_by_code(void)
 		{0x41, VMEXIT_INTR},
 		{0x51, VMEXIT_INTR},
 		{0x61, VMEXIT_NMI},
-		{0x63, VMEXIT_INIT},
+		{0x63, VMEXIT_INTR},
 		{0x64, VMEXIT_WINDOW},
 		{0x72, VMEXIT_CPUID},
 		{0x78, VMEXIT_HLT},

@@ -1,41 +1,63 @@
 /*
- * Exits as the contract names them: no reason or qualification leaves this file but for the log.
- * SDM vol. 3C "VM Exits" (325462-084). State: struct vmx. This is the exit path.
+ * Into the guest, and its exits as the contract names them: no reason or qualification leaves this
+ * file but for the log. SDM vol. 3C "VM Exits" (325462-084). State: struct vmx. This is the exit
+ * path, and each instruction of vmx_run counts.
  */
+#include "base/error.h"
 #include "base/log.h"
 #include "vmx/state.h"
 
-/* What the reasons mean; those that aren't here can't come with the controls that are set. */
-#define KNOWN 0x80u
+/*
+ * What the reasons mean. Those that aren't here can't come with the controls that are set; so that
+ * their zeros say the same, all entries are kept as the difference from that.
+ */
+#define MORE	   0x80u /* there is more to tell than the kind */
+#define UNEXPECTED (MORE | VMEXIT_REFUSED)
+#define KIND(k)	   ((k) ^ UNEXPECTED)
+#define KIND_MORE(k) KIND(MORE | (k))
 static const uint8_t kind_of[REASON_COUNT] = {
-	[REASON_INTERRUPT] = KNOWN | VMEXIT_INTR,
-	[REASON_TRIPLE_FAULT] = KNOWN | VMEXIT_SHUTDOWN,
-	[REASON_INIT] = KNOWN | VMEXIT_INIT,
-	[REASON_WINDOW] = KNOWN | VMEXIT_WINDOW,
+	[REASON_INTERRUPT] = KIND(VMEXIT_INTR),
+	[REASON_TRIPLE_FAULT] = KIND(VMEXIT_SHUTDOWN),
+	[REASON_INIT] = KIND(VMEXIT_INIT),
+	[REASON_WINDOW] = KIND(VMEXIT_WINDOW),
 	/* A processor without hardware task switching has no way out of a task gate. */
-	[REASON_TASK_SWITCH] = KNOWN | VMEXIT_SHUTDOWN,
-	[REASON_CPUID] = KNOWN | VMEXIT_CPUID,
-	[REASON_GETSEC] = KNOWN | VMEXIT_UNDEFINED,
-	[REASON_HLT] = KNOWN | VMEXIT_HLT,
-	[REASON_INVD] = KNOWN | VMEXIT_CACHE,
-	[REASON_RDPMC] = KNOWN | VMEXIT_UNDEFINED,
-	[REASON_RSM ... REASON_VMXON] = KNOWN | VMEXIT_UNDEFINED,
-	[REASON_CR] = KNOWN | VMEXIT_CR,
-	[REASON_IO] = KNOWN | VMEXIT_PIO,
-	[REASON_RDMSR] = KNOWN | VMEXIT_MSR,
-	[REASON_WRMSR] = KNOWN | VMEXIT_MSR,
-	[REASON_MWAIT] = KNOWN | VMEXIT_UNDEFINED,
-	[REASON_MONITOR] = KNOWN | VMEXIT_UNDEFINED,
-	[REASON_EPT_VIOLATION] = KNOWN | VMEXIT_NPF,
-	[REASON_INVEPT] = KNOWN | VMEXIT_UNDEFINED,
+	[REASON_TASK_SWITCH] = KIND(VMEXIT_SHUTDOWN),
+	[REASON_CPUID] = KIND(VMEXIT_CPUID),
+	[REASON_GETSEC] = KIND(VMEXIT_UNDEFINED),
+	[REASON_HLT] = KIND(VMEXIT_HLT),
+	[REASON_INVD] = KIND(VMEXIT_CACHE),
+	[REASON_RDPMC] = KIND(VMEXIT_UNDEFINED),
+	[REASON_RSM ... REASON_VMXON] = KIND(VMEXIT_UNDEFINED),
+	[REASON_CR] = KIND_MORE(VMEXIT_CR),
+	[REASON_IO] = KIND_MORE(VMEXIT_PIO),
+	[REASON_RDMSR] = KIND_MORE(VMEXIT_MSR),
+	[REASON_WRMSR] = KIND_MORE(VMEXIT_MSR),
+	[REASON_MWAIT] = KIND(VMEXIT_UNDEFINED),
+	[REASON_MONITOR] = KIND(VMEXIT_UNDEFINED),
+	[REASON_EPT_VIOLATION] = KIND_MORE(VMEXIT_NPF),
+	[REASON_INVEPT] = KIND(VMEXIT_UNDEFINED),
 	/* The guest had a long turn: see whether an interrupt waits. */
-	[REASON_TIMER] = KNOWN | VMEXIT_INTR,
-	[REASON_INVVPID] = KNOWN | VMEXIT_UNDEFINED,
-	[REASON_WBINVD] = KNOWN | VMEXIT_CACHE,
-	[REASON_XSETBV] = KNOWN | VMEXIT_XSETBV,
-	[REASON_VMFUNC] = KNOWN | VMEXIT_UNDEFINED,
-	[REASON_ENCLS] = KNOWN | VMEXIT_UNDEFINED,
+	[REASON_TIMER] = KIND(VMEXIT_INTR),
+	[REASON_INVVPID] = KIND(VMEXIT_UNDEFINED),
+	[REASON_WBINVD] = KIND(VMEXIT_CACHE),
+	[REASON_XSETBV] = KIND(VMEXIT_XSETBV),
+	[REASON_VMFUNC] = KIND(VMEXIT_UNDEFINED),
+	[REASON_ENCLS] = KIND(VMEXIT_UNDEFINED),
 };
+
+static void log_unexpected(const struct vmexit *ret)
+{
+	if (ret->raw_reason & REASON_ENTRY_FAILED)
+		log_line("vmx: entry failed on guest state: reason %lu, qualification 0x%lx",
+			ret->raw_reason & ~(uint64_t)REASON_ENTRY_FAILED,
+			vmx_read(VMCS_QUALIFICATION));
+	else if (ret->raw_reason == REASON_EPT_MISCONFIG)
+		log_line("vmx: misconfigured EPT entry for guest address 0x%lx",
+			vmx_read(VMCS_GUEST_PHYSICAL));
+	else
+		log_line("vmx: unexpected exit reason %lu, qualification 0x%lx", ret->raw_reason,
+			vmx_read(VMCS_QUALIFICATION));
+}
 
 /* SDM vol. 3C "Exit Qualification for I/O Instructions". */
 #define IO_SIZE	  0x00000007ull
@@ -77,8 +99,7 @@ static void normalise_npf(struct vmx *x, struct vmexit *ret)
 	ret->u.npf.walk = ret->u.npf.gla_valid && !(q & NPF_FINAL);
 	/* An IRET from an NMI handler faulted after it had taken the blocking away. */
 	if (q & NPF_NMI_UNBLOCK && !(vmx_read(VMCS_VECTORING) & EVENT_VALID))
-		vmx_guest_set(x, SLOT_INTERRUPTIBILITY,
-			vmx_guest_get(x, SLOT_INTERRUPTIBILITY) | BLOCKING_NMI);
+		vmx_set_interruptibility(x, x->entry.interruptibility | BLOCKING_NMI);
 }
 
 /* SDM vol. 3C "Exit Qualification for Control-Register Accesses". */
@@ -91,7 +112,7 @@ static void normalise_npf(struct vmx *x, struct vmexit *ret)
 /*
  * A write of CR0 or CR4 that changes absorbed bits only: they get their new value in the shadow,
  * and the guest's instruction runs again, this time without an exit. The CPU itself does all else
- * that the write means.
+ * that the write means. To the rest this is an interrupt.
  */
 static bool absorb_cr_write(struct vcpu *v, unsigned cr, unsigned gpr)
 {
@@ -111,8 +132,7 @@ static bool absorb_cr_write(struct vcpu *v, unsigned cr, unsigned gpr)
 	return true;
 }
 
-/* True: nothing is left for anyone else. */
-static bool normalise_cr(struct vcpu *v, struct vmexit *ret)
+static int normalise_cr(struct vcpu *v, struct vmexit *ret)
 {
 	uint64_t q = vmx_read(VMCS_QUALIFICATION);
 	unsigned access = (unsigned)FIELD_GET(CR_ACCESS, q);
@@ -120,13 +140,16 @@ static bool normalise_cr(struct vcpu *v, struct vmexit *ret)
 	ret->raw_info[0] = q;
 	/* CLTS and LMSW touch no bit that is owned. */
 	if (access > CR_ACCESS_FROM) {
+		log_unexpected(ret);
 		ret->kind = VMEXIT_REFUSED;
-		return false;
+		return -E_ENTRY;
 	}
 	ret->u.cr.cr = (uint8_t)FIELD_GET(CR_NUMBER, q);
 	ret->u.cr.gpr = (uint8_t)FIELD_GET(CR_GPR, q);
 	ret->u.cr.write = access == CR_ACCESS_TO;
-	return ret->u.cr.write && absorb_cr_write(v, ret->u.cr.cr, ret->u.cr.gpr);
+	if (ret->u.cr.write && absorb_cr_write(v, ret->u.cr.cr, ret->u.cr.gpr))
+		ret->kind = VMEXIT_INTR;
+	return 0;
 }
 
 static void normalise_msr(const struct vcpu *v, struct vmexit *ret, bool write)
@@ -148,7 +171,7 @@ static void normalise_msr(const struct vcpu *v, struct vmexit *ret, bool write)
  * ever, with interrupts shut out. It gets them, but after the firmware had its window: so this
  * is an interrupt to the rest. A machine check can't be given to a guest that has none.
  */
-static void normalise_exception(struct vcpu *v, struct vmexit *ret)
+static int exception_exit(struct vcpu *v, struct vmexit *ret)
 {
 	struct vmx *x = vmx_of(v);
 	uint64_t info = vmx_read(VMCS_EXIT_EVENT);
@@ -159,7 +182,7 @@ static void normalise_exception(struct vcpu *v, struct vmexit *ret)
 	if (FIELD_GET(EVENT_TYPE, info) == EVENT_TYPE_NMI) {
 		x->nmi_pending = true;
 		ret->kind = VMEXIT_NMI;
-		return;
+		return 0;
 	}
 	if (vector == VECTOR_DB) {
 		uint64_t cause = vmx_read(VMCS_QUALIFICATION);
@@ -168,16 +191,17 @@ static void normalise_exception(struct vcpu *v, struct vmexit *ret)
 		vmx_guest_set(x, SLOT_DR7, vmx_guest_get(x, SLOT_DR7) & ~DR7_GD);
 		/* INT1 is a trap: its handler returns behind it. */
 		if (FIELD_GET(EVENT_TYPE, info) == EVENT_TYPE_ICEBP)
-			vmx_guest_set(x, SLOT_RIP, ret->rip + ret->insn_len);
+			x->entry.rip = ret->rip + ret->insn_len;
 	} else if (vector == VECTOR_AC) {
 		again.has_error = true;
 		again.error = (uint32_t)vmx_read(VMCS_EXIT_EVENT_ERROR);
 	} else {
-		log_line("vmx: exception %u in the guest can't be: machine check?", vector);
-		return;
+		log_line("vmx: exception %u in the guest: a machine check of the host?", vector);
+		return -E_ENTRY;
 	}
 	v->event = again;
 	ret->kind = VMEXIT_INTR;
+	return 0;
 }
 
 /*
@@ -212,58 +236,6 @@ static void requeue_event(struct vcpu *v)
 	v->event = e;
 }
 
-static void log_refused(const struct vmexit *ret)
-{
-	if (ret->raw_reason & REASON_ENTRY_FAILED)
-		log_line("vmx: entry failed on guest state: reason %lu, qualification %#lx",
-			ret->raw_reason & ~(uint64_t)REASON_ENTRY_FAILED,
-			vmx_read(VMCS_QUALIFICATION));
-	else if (ret->raw_reason == REASON_EPT_MISCONFIG)
-		log_line("vmx: misconfigured EPT entry for guest address %#lx",
-			vmx_read(VMCS_GUEST_PHYSICAL));
-	else
-		log_line("vmx: unexpected exit reason %lu, qualification %#lx", ret->raw_reason,
-			vmx_read(VMCS_QUALIFICATION));
-}
-
-bool vmx_normalise(struct vcpu *v, struct vmexit *ret)
-{
-	struct vmx *x = vmx_of(v);
-	uint64_t reason = x->entry.reason;
-
-	ret->rip = x->entry.rip;
-	ret->insn_len = (uint8_t)x->entry.insn_len;
-	ret->n_insn = 0;
-	ret->raw_reason = reason;
-	ret->raw_info[0] = ret->raw_info[1] = 0;
-	ret->kind = VMEXIT_REFUSED;
-	if (reason < REASON_COUNT && kind_of[reason])
-		ret->kind = (enum vmexit_kind)(kind_of[reason] & ~KNOWN);
-	switch (ret->kind) {
-	case VMEXIT_PIO:
-		normalise_io(ret);
-		break;
-	case VMEXIT_NPF:
-		normalise_npf(x, ret);
-		requeue_event(v);
-		break;
-	case VMEXIT_MSR:
-		normalise_msr(v, ret, reason == REASON_WRMSR);
-		break;
-	case VMEXIT_CR:
-		return !normalise_cr(v, ret);
-	case VMEXIT_REFUSED:
-		if (reason == REASON_EXCEPTION)
-			normalise_exception(v, ret);
-		else
-			log_refused(ret);
-		break;
-	default:
-		break;
-	}
-	return true;
-}
-
 /* SDM vol. 3C "VM Instruction Error Numbers". */
 static const char *insn_error(uint64_t error)
 {
@@ -283,14 +255,101 @@ static const char *insn_error(uint64_t error)
 	}
 }
 
-void vmx_entry_refused(struct vmexit *ret)
+static void entry_refused(struct vmx *x, struct vmexit *ret)
 {
 	uint64_t error = vmx_read(VMCS_INSN_ERROR);
 
-	*ret = (struct vmexit){.kind = VMEXIT_REFUSED,
-		.rip = vmx_read(VMCS_GUEST_RIP),
-		.raw_reason = REASON_ENTRY_FAILED,
-		.raw_info = {error, 0}};
+	ret->rip = x->entry.rip;
+	ret->raw_reason = REASON_ENTRY_FAILED;
+	ret->raw_info[0] = error;
 	log_line("vmx: the processor refused to enter the guest: error %lu, %s", error,
 		insn_error(error));
+}
+
+/*
+ * The rest of an exit that isn't told by its kind. It and prepare_entry are kept out of vmx_run,
+ * which would save more registers for them.
+ */
+static __attribute__((noinline)) int tell_more(struct vcpu *v, struct vmexit *ret)
+{
+	struct vmx *x = vmx_of(v);
+
+	switch (ret->raw_reason) {
+	case REASON_EPT_VIOLATION:
+		normalise_npf(x, ret);
+		requeue_event(v);
+		return 0;
+	case REASON_RDMSR:
+	case REASON_WRMSR:
+		normalise_msr(v, ret, ret->raw_reason == REASON_WRMSR);
+		return 0;
+	case REASON_CR:
+		return normalise_cr(v, ret);
+	case REASON_EXCEPTION:
+		return exception_exit(v, ret);
+	case VMX_ENTRY_REFUSED:
+		entry_refused(x, ret);
+		return -E_ENTRY;
+	default:
+		log_unexpected(ret);
+		return -E_ENTRY;
+	}
+}
+
+/* SDM vol. 3C "VM-Entry Controls for Event Injection". */
+static void inject(struct vcpu *v)
+{
+	static const uint8_t types[] = {
+		[VEVENT_INTR] = EVENT_TYPE_INTR,
+		[VEVENT_NMI] = EVENT_TYPE_NMI,
+		[VEVENT_EXCEPTION] = EVENT_TYPE_HARD,
+	};
+	struct vcpu_event e = v->event;
+	uint64_t info = EVENT_VALID | FIELD_PUT(EVENT_TYPE, types[e.type]) | e.vector;
+
+	/* Real mode has no error codes, and an entry that asks for one fails. */
+	if (e.has_error && vmx_read(VMCS_GUEST_CR0) & CR0_PE) {
+		info |= EVENT_HAS_ERROR;
+		vmx_write(VMCS_ENTRY_EVENT_ERROR, e.error & EVENT_ERROR_BITS);
+	}
+	vmx_write(VMCS_ENTRY_EVENT, info);
+	v->event.type = VEVENT_NONE;
+}
+
+static __attribute__((noinline)) void prepare_entry(struct vcpu *v)
+{
+	struct vmx *x = vmx_of(v);
+
+	if (v->event.type != VEVENT_NONE)
+		inject(v);
+	if (v->want_window != x->window_armed) {
+		x->window_armed = v->want_window;
+		vmx_write(VMCS_PROC_CONTROLS,
+			x->controls.proc | (v->want_window ? PROC_WINDOW : 0));
+	}
+}
+
+int vmx_run(struct vcpu *v, struct vmexit *ret)
+{
+	struct vmx *x = vmx_of(v);
+	unsigned kind = UNEXPECTED;
+	uint64_t reason;
+
+	if (v->event.type != VEVENT_NONE || v->want_window != x->window_armed)
+		prepare_entry(v);
+	reason = vmx_enter(v->gpr, &x->entry);
+	if (reason < REASON_COUNT)
+		kind ^= kind_of[reason];
+	ret->insn_len = (uint8_t)x->entry.insn_len;
+	ret->n_insn = 0;
+	ret->rip = x->entry.rip;
+	ret->raw_reason = reason;
+	ret->raw_info[0] = ret->raw_info[1] = 0;
+	ret->kind = (enum vmexit_kind)(kind & ~MORE);
+	if (!(kind & MORE))
+		return 0;
+	if (reason != REASON_IO)
+		return tell_more(v, ret);
+	normalise_io(ret);
+	return 0;
 }

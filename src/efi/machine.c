@@ -1,0 +1,90 @@
+/* The guest's machine; see machine.h. State is the caller's. Not on the exit path. */
+#include "efi/machine.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "efi/vectors.h"
+#include "mmio/mmio.h"
+#include "pio/pio.h"
+
+#define LEGACY_DEVICES 4u
+
+static struct device *legacy_device(struct machine *m, unsigned i)
+{
+	struct device *const devices[LEGACY_DEVICES] = {
+		&m->cmos.dev, &m->keyboard.dev, &m->uart.dev, &m->reset.dev};
+
+	return devices[i];
+}
+
+void machine_detach(struct machine *m)
+{
+	host_irq_unroute_all(&m->host_irq);
+	while (m->attached) {
+		struct device *dev = legacy_device(m, --m->attached);
+
+		if (dev->ops->detach)
+			dev->ops->detach(dev);
+	}
+}
+
+static int attach_legacy(struct machine *m, struct vm *vm, struct arena *arena)
+{
+	cmos_init(&m->cmos, vm);
+	i8042_init(&m->keyboard, vm);
+	uart_init(&m->uart, vm);
+	reset_ports_init(&m->reset, vm, 0);
+	while (m->attached < LEGACY_DEVICES) {
+		struct device *dev = legacy_device(m, m->attached++);
+		int err = dev->ops->attach(dev, arena);
+
+		if (!err)
+			err = vm_add_device(vm, dev);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int machine_route_isa(struct machine *m, struct device *dev, unsigned irq)
+{
+	return host_irq_route_pin(&m->host_irq, dev, &(struct host_irq_pin){.pin = irq});
+}
+
+/* Without these two the guest still gets input, at the firmware's ticks. */
+static void route_legacy(struct machine *m)
+{
+	if (!machine_route_isa(m, &m->uart.dev, m->uart.dev.irq))
+		uart_set_routed(&m->uart, true);
+	if (machine_route_isa(m, &m->keyboard.dev, m->keyboard.dev.irq))
+		log_line("keyboard: no interrupt: it is read at the firmware's ticks");
+}
+
+int machine_attach(struct machine *m, struct vm *vm, struct arena *arena, hpa_t ecam,
+	uint64_t ecam_len)
+{
+	int err;
+
+	pio_attach(vm);
+	err = mmio_attach(vm, arena);
+	if (!err)
+		err = vpic_attach(&m->pic, vm);
+	if (!err)
+		err = vpit_attach(&m->pit, vm);
+	if (!err)
+		err = host_irq_init(&m->host_irq, &efi_vector_ops, hpa(IOAPIC_DEFAULT_BASE));
+	if (!err)
+		err = attach_legacy(m, vm, arena);
+	if (!err)
+		err = hypercall_init(&m->hypercall, vm);
+	if (!err)
+		err = pci_filter_init(&m->pci, vm, arena, gpa(ecam.v), ecam_len);
+	if (err) {
+		log_line("machine: %s", error_string(err));
+		machine_detach(m);
+		return err;
+	}
+	m->pic.acknowledged = vpit_acknowledged;
+	m->pic.acknowledged_arg = &m->pit;
+	route_legacy(m);
+	return 0;
+}

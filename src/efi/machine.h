@@ -1,0 +1,42 @@
+/*
+ * The virtual parts of the guest's machine, put together: interrupt controller and timer, legacy
+ * ports, hypercalls, the PCI filter, and the host interrupts behind them.
+ */
+#ifndef POSTERN_EFI_MACHINE_H
+#define POSTERN_EFI_MACHINE_H
+
+#include "guest/hypercall.h"
+#include "irq/host.h"
+#include "irq/vpic.h"
+#include "irq/vpit.h"
+#include "pci/filter.h"
+#include "pio/cmos.h"
+#include "pio/i8042.h"
+#include "pio/reset.h"
+#include "pio/uart.h"
+
+struct machine {
+	struct vpic pic;
+	struct vpit pit;
+	struct cmos cmos;
+	struct i8042 keyboard;
+	struct uart uart;
+	struct reset_ports reset;
+	struct hypercall hypercall;
+	struct pci_filter pci;
+	struct host_irq host_irq;
+	unsigned attached; /* legacy devices, to be detached again */
+};
+
+/*
+ * Sets the exit handlers of vm and attaches all parts, after vm_init. ecam_len is 0 if the firmware
+ * names no ECAM window. On an error everything is undone; -E_NOMEM, -E_EXIST, -E_NOTSUP.
+ */
+int machine_attach(struct machine *m, struct vm *vm, struct arena *arena, hpa_t ecam,
+	uint64_t ecam_len) must_check;
+void machine_detach(struct machine *m);
+
+/* Lets the real ISA interrupt of that number set dev->irq_fired. The errors of host_irq_route_pin. */
+int machine_route_isa(struct machine *m, struct device *dev, unsigned irq) must_check;
+
+#endif

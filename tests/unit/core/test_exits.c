@@ -1,0 +1,383 @@
+/*
+ * core: what exits mean. CPUID, MSRs, control registers, exceptions, and the run loop with a back
+ * end that plays a script of exits.
+ */
+#include "base/error.h"
+#include "core/cpuid.h"
+#include "core/cr.h"
+#include "core/msr.h"
+#include "core/vm.h"
+#include "fakes/fake_hw.h"
+#include "fakes/fake_vcpu.h"
+#include "test.h"
+
+#define SCRIPT_MAX 16u
+
+static struct vm vm;
+static struct fake_vcpu cpu;
+static struct vcpu_ops ops;
+
+static struct vmexit script[SCRIPT_MAX];
+static unsigned script_length, script_at, windows, halts;
+static struct vcpu_event injected[SCRIPT_MAX];
+static bool asked_window[SCRIPT_MAX];
+static int pending_vector, wakes_after;
+
+static int script_run(struct vcpu *v, struct vmexit *ret)
+{
+	CHECK(script_at < script_length);
+	if (script_at >= script_length) {
+		vm_request_stop(v->vm, STOP_RESET);
+		*ret = (struct vmexit){.kind = VMEXIT_WINDOW};
+		return 0;
+	}
+	injected[script_at] = v->event;
+	asked_window[script_at] = v->want_window;
+	v->event = (struct vcpu_event){0};
+	*ret = script[script_at++];
+	return 0;
+}
+
+static void script_window(struct vcpu *v, bool halt)
+{
+	(void)v;
+	windows++;
+	halts += halt;
+	if (halt && wakes_after && !--wakes_after)
+		pending_vector = 0x31;
+}
+
+static void no_dump(struct vcpu *v)
+{
+	(void)v;
+}
+
+static bool chip_pending(void *chip)
+{
+	(void)chip;
+	return pending_vector != 0;
+}
+
+static int chip_acknowledge(void *chip)
+{
+	int vector = pending_vector;
+
+	(void)chip;
+	pending_vector = 0;
+	return vector ? vector : -1;
+}
+
+static void chip_line(void *chip, unsigned irq, bool high)
+{
+	(void)chip;
+	(void)irq;
+	(void)high;
+}
+
+static const struct irqchip_ops chip = {chip_line, chip_pending, chip_acknowledge};
+
+static void fresh(void)
+{
+	fake_hw_reset();
+	memset(&vm, 0, sizeof(vm));
+	memset(&cpu, 0, sizeof(cpu));
+	fake_vcpu_init(&cpu, &vm.vcpu, &vm, FAKE_LONG);
+	ops = *vm.vcpu.ops;
+	ops.run = script_run;
+	ops.window = script_window;
+	ops.dump = no_dump;
+	vm.vcpu.ops = &ops;
+	vm_init(&vm);
+	vm.irqchip = &chip;
+	cpu.reg[VREG_RFLAGS] = RFLAGS_FIXED | RFLAGS_IF;
+	cpu.reg[VREG_RIP] = 0x1000;
+	script_length = script_at = windows = halts = 0;
+	pending_vector = wakes_after = 0;
+}
+
+static struct vmexit exit_of(enum vmexit_kind kind, uint8_t len)
+{
+	return (struct vmexit){.kind = kind, .insn_len = len, .rip = 0x1000};
+}
+
+static void play(const struct vmexit *exits, unsigned n)
+{
+	memcpy(script, exits, n * sizeof(*exits));
+	script_length = n;
+	vm_run(&vm);
+	CHECK_EQ(script_at, n);
+}
+
+static struct cpuid_regs ask(uint32_t leaf, uint32_t subleaf)
+{
+	struct vmexit e = exit_of(VMEXIT_CPUID, 2);
+
+	vm.vcpu.gpr[GPR_RAX] = 0xffffffff00000000 | leaf;
+	vm.vcpu.gpr[GPR_RCX] = subleaf;
+	cpuid_exit(&vm, &e);
+	CHECK(!(vm.vcpu.gpr[GPR_RAX] >> 32) && !(vm.vcpu.gpr[GPR_RDX] >> 32));
+	return (struct cpuid_regs){(uint32_t)vm.vcpu.gpr[GPR_RAX], (uint32_t)vm.vcpu.gpr[GPR_RBX],
+		(uint32_t)vm.vcpu.gpr[GPR_RCX], (uint32_t)vm.vcpu.gpr[GPR_RDX]};
+}
+
+static void cpuid_hides_the_host(void)
+{
+	struct cpuid_regs r;
+
+	fresh();
+	r = ask(1, 0);
+	CHECK(!(r.ecx & (1u << 5)) && !(r.ecx & (1u << 3)) && !(r.ecx & (1u << 21)));
+	CHECK(!(r.edx & (1u << 9)) && !(r.edx & (1u << 7)));
+	CHECK(r.ecx & (1u << 31));
+	CHECK(!(ask(0x80000001, 0).ecx & (1u << 2)));
+	CHECK(!(ask(0xa, 0).eax | ask(0xb, 1).ecx | ask(0x12, 0).eax | ask(0x14, 0).ebx));
+	CHECK_EQ(ask(0x40000000, 0).ebx, 0x74736f50);
+	CHECK_EQ(ask(0x40000001, 0).eax, 1);
+	r = ask(0x40000002, 0);
+	CHECK(!(r.eax | r.ebx | r.ecx | r.edx));
+	r = ask(0xffffffff, 7);
+	CHECK(!(r.eax | r.ebx | r.ecx | r.edx));
+	CHECK_EQ(cpu.reg[VREG_RIP], 0x1002);
+}
+
+static void cpuid_follows_the_guest(void)
+{
+	fresh();
+	CHECK(!(ask(1, 0).ecx & (1u << 27)));
+	cpu.reg[VREG_CR4] |= CR4_OSXSAVE;
+	CHECK(ask(1, 0).ecx & (1u << 27));
+	CHECK(!(ask(0xd, 0).eax & ~7u) && !ask(0xd, 63).eax);
+	CHECK_EQ(ask(0xd, 0).ebx, 576);
+	vm.vcpu.fpu.guest_xcr0 = 7;
+	if (ask(0xd, 0).eax & 4)
+		CHECK(ask(0xd, 0).ebx > 576);
+}
+
+static bool msr(bool write, uint32_t index, uint64_t value)
+{
+	struct vmexit e = exit_of(VMEXIT_MSR, 2);
+
+	e.u.msr.index = index;
+	e.u.msr.value = value;
+	e.u.msr.write = write;
+	cpu.reg[VREG_RIP] = 0x1000;
+	vm.vcpu.event = (struct vcpu_event){0};
+	vm.vcpu.gpr[GPR_RAX] = vm.vcpu.gpr[GPR_RDX] = ~0ull;
+	msr_exit(&vm, &e);
+	if (vm.vcpu.event.type == VEVENT_NONE) {
+		CHECK_EQ(cpu.reg[VREG_RIP], 0x1002);
+		return true;
+	}
+	CHECK(vm.vcpu.event.vector == VECTOR_GP && vm.vcpu.event.has_error &&
+		cpu.reg[VREG_RIP] == 0x1000);
+	return false;
+}
+
+static uint64_t msr_result(void)
+{
+	return vm.vcpu.gpr[GPR_RDX] << 32 | vm.vcpu.gpr[GPR_RAX];
+}
+
+static void msrs_deny_by_default(void)
+{
+	unsigned answered = 0;
+
+	fresh();
+	for (uint32_t i = 0; i < 0x2000; i++)
+		answered += msr(false, i, 0) + msr(false, 0xc0000000 + i, 0);
+	CHECK_EQ(answered, 11);
+	CHECK(!msr(true, 0x1b, 0) && !msr(true, 0x79, 0) && !msr(false, 0x570, 0));
+	CHECK(msr_is_direct(MSR_LSTAR) && !msr_is_direct(MSR_EFER) && !msr_is_direct(0x79));
+}
+
+static void msrs_shadow_and_check(void)
+{
+	fresh();
+	CHECK(msr(false, 0x2ff, 0) && msr_result() == 0x806);
+	CHECK(msr(true, 0x2ff, 0x1234) && msr(false, 0x2ff, 0) && msr_result() == 0x1234);
+	CHECK(msr(true, 0x3a, 0xff) && msr(false, 0x3a, 0) && msr_result() == 1);
+	CHECK(!msr(true, MSR_PAT, 0x0202020202020202) && msr(true, MSR_PAT, 0x0007040600070406));
+	CHECK_EQ(cpu.reg[VREG_PAT], 0x0007040600070406);
+	cpu.reg[VREG_EFER] = EFER_LME | EFER_LMA;
+	cpu.reg[VREG_CR0] = CR0_PG | CR0_PE;
+	CHECK(!msr(true, MSR_EFER, 0)); /* LME under paging */
+	CHECK(!msr(true, MSR_EFER, EFER_LME | EFER_SVME));
+	CHECK(msr(true, MSR_EFER, EFER_LME | EFER_NXE));
+	CHECK_EQ(cpu.reg[VREG_EFER], EFER_LME | EFER_LMA | EFER_NXE);
+	fake_hw.tsc = 41;
+	fake_hw.tsc_step = 1;
+	CHECK(msr(false, MSR_TSC, 0) && msr_result() == 42 && msr(true, MSR_TSC, 0));
+}
+
+static bool mov_to_cr(uint8_t n, uint64_t value)
+{
+	struct vmexit e = exit_of(VMEXIT_CR, 3);
+
+	e.u.cr.cr = n;
+	e.u.cr.gpr = GPR_R9;
+	e.u.cr.write = true;
+	vm.vcpu.gpr[GPR_R9] = value;
+	vm.vcpu.event = (struct vcpu_event){0};
+	cr_exit(&vm, &e);
+	return vm.vcpu.event.type == VEVENT_NONE;
+}
+
+static void control_registers_are_checked(void)
+{
+	struct vmexit read = exit_of(VMEXIT_CR, 3);
+
+	fresh();
+	cpu.reg[VREG_CR0] = CR0_PE | CR0_PG;
+	cpu.reg[VREG_CR4] = CR4_PAE;
+	cpu.reg[VREG_EFER] = EFER_LME | EFER_LMA;
+	CHECK(!mov_to_cr(0, CR0_PG) && !mov_to_cr(0, CR0_PE | CR0_NW) && !mov_to_cr(0, 1ull << 40));
+	CHECK(!mov_to_cr(4, 0) && !mov_to_cr(4, CR4_PAE | CR4_VMXE) && !mov_to_cr(4, ~0ull));
+	CHECK(!mov_to_cr(4, CR4_PAE | CR4_LA57) && !mov_to_cr(3, 0));
+	CHECK(mov_to_cr(0, CR0_PE) && !(cpu.reg[VREG_EFER] & EFER_LMA));
+	cpu.reg[VREG_CR4] = 0;
+	CHECK(!mov_to_cr(0, CR0_PE | CR0_PG)); /* LME without PAE */
+	CHECK(mov_to_cr(4, CR4_PAE) && mov_to_cr(0, CR0_PE | CR0_PG));
+	CHECK(cpu.reg[VREG_EFER] & EFER_LMA);
+	CHECK(mov_to_cr(8, 0xf) && !mov_to_cr(8, 0x10));
+	read.u.cr.cr = 8;
+	read.u.cr.gpr = GPR_RSP;
+	cr_exit(&vm, &read);
+	CHECK_EQ(cpu.reg[VREG_RSP], 0xf);
+}
+
+static bool xsetbv(uint32_t index, uint64_t value)
+{
+	struct vmexit e = exit_of(VMEXIT_XSETBV, 3);
+
+	vm.vcpu.gpr[GPR_RCX] = index;
+	vm.vcpu.gpr[GPR_RAX] = (uint32_t)value;
+	vm.vcpu.gpr[GPR_RDX] = value >> 32;
+	vm.vcpu.event = (struct vcpu_event){0};
+	xsetbv_exit(&vm, &e);
+	return vm.vcpu.event.type == VEVENT_NONE;
+}
+
+static void xcr0_is_checked(void)
+{
+	fresh();
+	vm.cpuid.xsave[0].eax = 7;
+	CHECK(xsetbv(0, 3) && vm.vcpu.fpu.guest_xcr0 == 3 && xsetbv(0, 7));
+	CHECK(!xsetbv(1, 3) && !xsetbv(0, 0) && !xsetbv(0, 5) && !xsetbv(0, 1ull << 62 | 1));
+	CHECK(!xsetbv(0, 0x203) && vm.vcpu.fpu.guest_xcr0 == 7);
+	cpu.reg[VREG_CPL] = 3;
+	CHECK(!xsetbv(0, 3));
+}
+
+static uint8_t second_of(uint8_t first, uint8_t second)
+{
+	vm.vcpu.event = (struct vcpu_event){VEVENT_EXCEPTION, first, false, 0};
+	vcpu_raise_error(&vm.vcpu, second, 0);
+	return vm.vcpu.event.vector;
+}
+
+static void exceptions_combine(void)
+{
+	fresh();
+	CHECK_EQ(second_of(VECTOR_GP, VECTOR_GP), VECTOR_DF);
+	CHECK_EQ(second_of(VECTOR_PF, VECTOR_PF), VECTOR_DF);
+	CHECK_EQ(second_of(VECTOR_PF, VECTOR_SS), VECTOR_DF);
+	CHECK_EQ(second_of(VECTOR_GP, VECTOR_PF), VECTOR_PF);
+	CHECK_EQ(second_of(VECTOR_UD, VECTOR_GP), VECTOR_GP);
+	CHECK_EQ(vm.stop.reason, STOP_NONE);
+	second_of(VECTOR_DF, VECTOR_PF);
+	CHECK_EQ(vm.stop.reason, STOP_TRIPLE_FAULT);
+}
+
+static void loop_injects_when_it_can(void)
+{
+	const struct vmexit exits[] = {exit_of(VMEXIT_INTR, 0), exit_of(VMEXIT_WINDOW, 0),
+		exit_of(VMEXIT_SHUTDOWN, 0)};
+
+	fresh();
+	pending_vector = 0x30;
+	cpu.reg[VREG_INTR_SHADOW] = 1;
+	memcpy(script, exits, sizeof(exits));
+	script_length = 3;
+	vm_run(&vm);
+	/* The shadow lasts: the loop only asks, in every turn. */
+	CHECK(asked_window[0] && asked_window[1] && injected[0].type == VEVENT_NONE);
+	CHECK(windows == 1 && vm.stop.reason == STOP_TRIPLE_FAULT && vm.interrupts == 0);
+
+	fresh();
+	pending_vector = 0x30;
+	play(exits, 3);
+	CHECK(injected[0].type == VEVENT_INTR && injected[0].vector == 0x30 && !asked_window[0]);
+	CHECK(injected[1].type == VEVENT_NONE && vm.interrupts == 1);
+	CHECK(vm.exits[VMEXIT_INTR] == 1 && vm.exits[VMEXIT_SHUTDOWN] == 1);
+}
+
+static void halt_waits_for_an_interrupt(void)
+{
+	const struct vmexit exits[] = {exit_of(VMEXIT_HLT, 1), exit_of(VMEXIT_SHUTDOWN, 0)};
+
+	fresh();
+	wakes_after = 3;
+	play(exits, 2);
+	CHECK(halts == 3 && injected[1].vector == 0x31 && cpu.reg[VREG_RIP] == 0x1001);
+	CHECK(vm.idle_tsc > 0);
+}
+
+static void halt_for_ever_is_power_off(void)
+{
+	const struct vmexit exits[] = {exit_of(VMEXIT_HLT, 1)};
+
+	fresh();
+	cpu.reg[VREG_RFLAGS] = RFLAGS_FIXED;
+	play(exits, 1);
+	CHECK(vm.stop.reason == STOP_POWEROFF && halts == 0);
+}
+
+static void time_limit_ends_a_halted_guest(void)
+{
+	const struct vmexit exits[] = {exit_of(VMEXIT_HLT, 1)};
+
+	fresh();
+	vm.time_limit_tsc = fake_hw.tsc + 10 * fake_hw.tsc_step;
+	play(exits, 1);
+	CHECK_EQ(vm.stop.reason, STOP_TIME_LIMIT);
+}
+
+static void unknown_and_refused(void)
+{
+	const struct vmexit exits[] = {exit_of(VMEXIT_UNDEFINED, 3), exit_of(VMEXIT_CACHE, 2),
+		exit_of(VMEXIT_REFUSED, 0)};
+
+	fresh();
+	play(exits, 3);
+	CHECK(injected[1].type == VEVENT_EXCEPTION && injected[1].vector == VECTOR_UD);
+	CHECK_EQ(cpu.reg[VREG_RIP], 0x1002);
+	CHECK_EQ(vm.stop.reason, STOP_ENTRY_FAILED);
+	vm_request_stop(&vm, STOP_RESET);
+	CHECK_EQ(vm.stop.reason, STOP_ENTRY_FAILED);
+}
+
+static void names_exist(void)
+{
+	for (unsigned i = 0; i < VMEXIT_KINDS; i++)
+		CHECK(vmexit_kind_name(i) != NULL);
+	for (unsigned i = 0; i < STOP_REASONS; i++)
+		CHECK(vm_stop_name(i) != NULL);
+}
+
+int main(void)
+{
+	RUN(cpuid_hides_the_host);
+	RUN(cpuid_follows_the_guest);
+	RUN(msrs_deny_by_default);
+	RUN(msrs_shadow_and_check);
+	RUN(control_registers_are_checked);
+	RUN(xcr0_is_checked);
+	RUN(exceptions_combine);
+	RUN(loop_injects_when_it_can);
+	RUN(halt_waits_for_an_interrupt);
+	RUN(halt_for_ever_is_power_off);
+	RUN(time_limit_ends_a_halted_guest);
+	RUN(unknown_and_refused);
+	RUN(names_exist);
+	return TEST_RESULT();
+}
