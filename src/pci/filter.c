@@ -271,9 +271,11 @@ int pci_filter_add(struct pci_filter *f, struct device *dev)
 	fn = pci_filter_find(f, dev->bdf);
 	if (fn && !pci_function_is_placeholder(fn))
 		return -E_EXIST;
-	err = fn ? 0 : filter_place(f, dev->bdf, &fn);
-	if (err)
-		return err;
+	if (!fn) {
+		err = filter_place(f, dev->bdf, &fn);
+		if (err)
+			return err;
+	}
 	pci_function_restrict(fn, dev);
 	log_shown(fn);
 	return show_path(f, seen);
