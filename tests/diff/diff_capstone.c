@@ -247,7 +247,7 @@ static void forms_64(void)
 	forms_in_mode(64);
 }
 
-/* Does Capstone see one of our instructions, with a memory operand? */
+/* Does Capstone see one of our instructions, with a memory operand? SSE2 has another MOVSD. */
 static bool is_one_of_ours(csh h)
 {
 	const char *name = cs_insn_name(h, cs->id);
@@ -260,27 +260,29 @@ static bool is_one_of_ours(csh h)
 		const char *ours = insn_op_name(op);
 		size_t n = strlen(ours);
 
-		if (!strcmp(name, ours) || (op >= OP_MOVS && !strncmp(name, ours, n) &&
-						   strchr("bwdq", name[n]) && !name[n + 1]))
+		if (!strcmp(name, ours) ||
+			(op >= OP_MOVS && x->opcode[0] != 0x0f && !strncmp(name, ours, n) &&
+				strchr("bwdq", name[n]) && !name[n + 1]))
 			return true;
 	}
 	return false;
 }
 
 /*
- * What Capstone takes for one of our instructions and we refuse: LOCK where it is illegal, and moves
- * of segment registers, which the decoder doesn't know.
+ * What Capstone takes for one of our instructions and we refuse: LOCK where it is illegal, MOVNTI
+ * with 66, F2 or F3 (a real CPU raises #UD), and moves of segment registers, which the decoder
+ * doesn't know.
  */
 static bool is_rightly_refused(const uint8_t *bytes)
 {
 	static const char prefixes[] = "\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3";
-	uint8_t opcode = cs->detail->x86.opcode[0];
+	const uint8_t *opcode = cs->detail->x86.opcode;
 
 	/* A REX in between is one that doesn't count. */
 	while (memchr(prefixes, *bytes, sizeof(prefixes) - 1) || (*bytes & 0xf0) == 0x40)
 		if (*bytes++ == 0xf0)
 			return true;
-	return opcode == 0x8c || opcode == 0x8e;
+	return opcode[0] == 0x8c || opcode[0] == 0x8e || cs->id == X86_INS_MOVNTI;
 }
 
 /* Random bytes: what either accepts, the other reads the same way. */
