@@ -289,7 +289,7 @@ static uint64_t same_region(
 /* len bytes inside one page. */
 static int page_move(struct emulation *em, gpa_t at, uint8_t *data, uint64_t len, bool write)
 {
-	const struct region_table *t = &em->vm->mmio;
+	struct region_table *t = &em->vm->mmio;
 	struct gmem *m = &em->vm->gmem;
 
 	while (len) {
