@@ -52,7 +52,7 @@ class Outcome:
 class Test:
     name: str
     kind: str
-    """unit, fuzz, style, build or system."""
+    """unit, fuzz, diff, style, build or system."""
     command: tuple[str, ...]
     targets: tuple[str, ...] = ()
     """What has to be built before; "image" is the demo's disk."""
@@ -100,6 +100,18 @@ def run_logged(command: Sequence[str], log: Path, timeout: float) -> int | None:
         except BaseException:
             end_group(process)
             raise
+
+
+def skip_reason(test: Test, code: int, log: Path) -> str | None:
+    """Why a test that has run says that it can't, or None."""
+    if test.kind == "system":
+        return last_line(log) if code == cases.SKIPPED else None
+    text = log.read_text("utf-8", "replace")
+    if "***Skipped" not in text:
+        return None
+    # ctest puts the test's number before its output.
+    said = re.findall(r"^\d+: (\S.*)$", text, re.MULTILINE)
+    return said[-1] if said else "it didn't say why"
 
 
 def last_line(log: Path) -> str:
@@ -174,10 +186,11 @@ def ctest_tests(build: Build) -> list[Test]:
     for entry in json.loads(listing.stdout)["tests"]:
         name = entry["name"]
         command = (*ctest, "--verbose", "--no-tests=error", "-R", f"^{re.escape(name)}$")
-        # The label is what to build.
+        # The label is what to build; whoever gives none gets everything.
         labels = [item["value"] for item in entry["properties"] if item["name"] == "LABELS"]
-        kind = "fuzz" if name.startswith("fuzz/") else "unit"
-        tests.append(Test(name, kind, command, tuple(labels[0])))
+        room = name.split("/")[0]
+        kind = room if room in ("fuzz", "diff") else "unit"
+        tests.append(Test(name, kind, command, tuple(labels[0]) if labels else ("all",)))
     return tests
 
 
@@ -235,8 +248,8 @@ def run_test(test: Test, build: Build, logs: Path) -> Outcome:
     code = run_logged(test.command, log, test.timeout)
     if code is None:
         return Outcome("failed", f"no end after {test.timeout:g} s, see {log}")
-    if code == cases.SKIPPED and test.kind == "system":
-        return Outcome("skipped", last_line(log))
+    if skip := skip_reason(test, code, log):
+        return Outcome("skipped", skip)
     return PASSED if code == 0 else Outcome("failed", f"exit code {code}, see {log}")
 
 
