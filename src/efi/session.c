@@ -27,9 +27,6 @@
 /* Beyond the second-level tables: back ends, shadow queues, caches, the PCI model. */
 #define ARENA_EXTRA_PAGES 1024u
 
-
-
-
 struct session {
 	const struct config *config;
 	const struct boot_origin *origin;
@@ -110,13 +107,14 @@ static int add_runs(struct session *s, struct guest_range r)
 	return 0;
 }
 
+/* The arena may be missing: an address of 0 would be the firmware's memory. */
 static void memory_leave(void *context)
 {
 	struct session *s = context;
-
 	uint64_t start = hw_tsc();
 
-	memset(s->arena.base, 0, s->arena_pages * PAGE_SIZE);
+	if (s->arena.base)
+		memset(s->arena.base, 0, s->arena_pages * PAGE_SIZE);
 	uefi_free_pages(s->arena.base, s->arena_pages);
 	guest_ram_return(&s->ram);
 	log_line("memory: wiped and returned in %lu ms", (hw_tsc() - start) / hw_tsc_khz());
