@@ -494,5 +494,7 @@ int session_run(const struct config *c, const struct boot_origin *o, struct vm_s
 	*ret_stop = s->vm.stop;
 	if (c->rehearse[0])
 		ret_stop->reason = STOP_BOOT;
+	/* The guest's last registers go the way of its memory: they may hold a piece of a key. */
+	memset(s, 0, sizeof(*s));
 	return err;
 }
