@@ -79,7 +79,7 @@ static bool is_prefix(uint8_t b, bool long_mode)
  * it: prefixes, then an opcode whose length follows from its first two bytes. 0 if the bytes can't
  * be read any more: another agent took the page away, and the guest will fault by itself.
  */
-static unsigned find_length(struct vcpu *v, uint64_t rip)
+unsigned vcpu_find_length(struct vcpu *v, uint64_t rip)
 {
 	struct vcpu_segment cs;
 	unsigned at = 0;
@@ -105,13 +105,13 @@ static unsigned find_length(struct vcpu *v, uint64_t rip)
 	}
 }
 
-void vcpu_skip(struct vcpu *v, const struct vmexit *e)
+/* EIP wraps where RIP doesn't; with bits above it an entry would be refused. */
+uint64_t vcpu_wrap_rip(struct vcpu *v, uint64_t rip)
 {
-	unsigned len = e->insn_len;
+	struct vcpu_segment cs;
 
-	if (!len)
-		len = find_length(v, e->rip);
-	v->ops->resume_at(v, e->rip + len);
+	v->ops->get_seg(v, VSEG_CS, &cs);
+	return cs.attributes & SEG_L && vcpu_get(v, VREG_EFER) & EFER_LMA ? rip : (uint32_t)rip;
 }
 
 static bool is_contributory(const struct vcpu_event *e)

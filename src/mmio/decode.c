@@ -2,7 +2,7 @@
  * The instruction decoder; see decode.h. No state; runs on the exit path.
  *
  * One form (4 bytes) per opcode says the operation, where the operands are encoded (the shape), and
- * what else the opcode fixes (flags). Opcodes that ModRM.reg extends lead to a group of eight forms.
+ * what else the opcode fixes (flags). Opcodes that ModRM.reg extends lead to a group of eight.
  * Facts: SDM vol. 2A "Instruction Format", vol. 2D "Opcode Map" (325462-084).
  */
 #include "mmio/decode.h"
@@ -34,7 +34,7 @@ enum shape {
 #define F_BYTE	0x0001u /* operands of one byte, else 2, 4 or 8 by mode and prefixes */
 #define F_SRC8	0x0002u /* the source is narrower: MOVZX and its like */
 #define F_SRC16 0x0004u
-#define F_SRC32 0x0008u /* but 16 bits with a prefix 66 */
+#define F_SRC32 0x0008u /* but 16 bits with a prefix 66, as the SDM says; AMD's CPUs read 32 */
 #define F_IMM8	0x0010u
 #define F_IMMZ	0x0020u /* 2 or 4 bytes: never 8 */
 #define F_LOCK	0x0040u /* LOCK is legal if the destination is memory */
@@ -58,7 +58,8 @@ _Static_assert(sizeof(struct form) == 4, "the tables are meant to stay in the ca
 /* clang-format off */
 #define FORM(op, shape, fl)	{OP_##op, SHAPE_##shape, fl}
 #define GROUP(n)		{n, SHAPE_GROUP, 0}
-#define PAIR(at, op, shape, fl) [at] = FORM(op, shape, (fl) | F_BYTE), [(at) + 1] = FORM(op, shape, fl)
+#define PAIR(at, op, shape, fl)                                                                    \
+	[at] = FORM(op, shape, (fl) | F_BYTE), [(at) + 1] = FORM(op, shape, fl)
 #define ALU(at, op, fl)		PAIR(at, op, RM_R, fl), PAIR((at) + 2, op, R_RM, 0)
 #define EIGHT(at, op, shape, fl)                                                                   \
 	[at] = FORM(op, shape, fl), [(at) + 1] = FORM(op, shape, fl),                              \
