@@ -42,6 +42,7 @@ struct session {
 	hpa_t ecam;
 	uint64_t ecam_len; /* 0: the firmware names none */
 	uint64_t ticks_before, ticks_during;
+	uint64_t ended_tsc; /* 0: the guest never ran */
 
 	struct vm vm;
 	struct machine machine;
@@ -435,8 +436,8 @@ static int run_enter(void *context)
 	s->ticks_before = ticks_count();
 	vm_run(vm);
 	s->ticks_during = ticks_count() - s->ticks_before;
-	log_line("guest ended: %s, %lu ms after power-on", vm_stop_name(vm->stop.reason),
-		hw_tsc() / hw_tsc_khz());
+	s->ended_tsc = hw_tsc();
+	log_line("guest ended: %s", vm_stop_name(vm->stop.reason));
 	report(s);
 	return 0;
 }
@@ -475,7 +476,7 @@ int session_run(const struct config *c, const struct boot_origin *o, struct vm_s
 {
 	struct session *s = &session;
 	const char *failed = NULL;
-	uint64_t ended;
+	uint64_t ended, now;
 	int err = session_prepare(s, c, o);
 
 	if (err)
@@ -490,7 +491,9 @@ int session_run(const struct config *c, const struct boot_origin *o, struct vm_s
 	log_line("firmware ticks: %lu before, %lu during, %lu after", s->ticks_before,
 		s->ticks_during, ended - s->ticks_before - s->ticks_during);
 	ticks_stop();
-	log_line("handed back: %lu ms after power-on", hw_tsc() / hw_tsc_khz());
+	now = hw_tsc();
+	log_line("handed back: %lu ms after power-on, %lu ms after the guest's end",
+		now / hw_tsc_khz(), s->ended_tsc ? (now - s->ended_tsc) / hw_tsc_khz() : 0);
 	*ret_stop = s->vm.stop;
 	if (c->rehearse[0])
 		ret_stop->reason = STOP_BOOT;
