@@ -75,6 +75,9 @@ static int processor_enter(void *context)
 
 		if (!e) {
 			s->vm.vcpu.ops = backends[i];
+			/* Only VMX leaves something in the processor that has to point somewhere. */
+			if (backends[i] == &vmx_ops)
+				vmx_set_resident_page(resident_page());
 			log_line("processor: %s", backends[i]->name);
 			return 0;
 		}
@@ -472,7 +475,6 @@ static int session_prepare(struct session *s, const struct config *c, const stru
 	if (acpi_find_ecam(&s->ecam, &s->ecam_len))
 		s->ecam_len = 0;
 	hw_pci_set_ecam(s->ecam, s->ecam_len);
-	vmx_set_resident_page(resident_page());
 	err = vectors_init();
 	if (!err)
 		err = ticks_start();
