@@ -13,8 +13,7 @@ struct mediator {
 };
 
 /* Lines 14 and 15 are those of the IDE channels on every PC; 11 is free for PCI. */
-static const struct mediator mediators[] = {
-	{0x0108, &nvme_ops, 11, 0}, {0x0101, &ide_ops, 14, 2}};
+static const struct mediator mediators[] = {{0x0108, &nvme_ops, 11, 0}, {0x0101, &ide_ops, 14, 2}};
 
 static const struct mediator *find_mediator(uint16_t class)
 {
@@ -51,7 +50,8 @@ static int choose(void *arg, const struct pci_seen *fn)
 		return 0;
 	}
 	if (set->count == MEDIATED_MAX) {
-		log_alert("device %s: more than %u restricted devices", section->name, MEDIATED_MAX);
+		log_alert(
+			"device %s: more than %u restricted devices", section->name, MEDIATED_MAX);
 		return -E_NOMEM;
 	}
 	m = &set->item[set->count++];
@@ -144,12 +144,23 @@ void mediated_detach(struct mediated_set *set, struct machine *m)
 
 		if (!item->attached)
 			continue;
-		if (item->dev.ops->quiesce(&item->dev))
-			log_line("%s: did not come to rest in time", item->dev.name);
+		if (item->dev.ops->quiesce(&item->dev)) {
+			item->dev.restless = true;
+			log_alert("%s: did not come to rest in time", item->dev.name);
+		}
 		host_irq_unroute(&m->host_irq, &item->dev);
 		item->dev.ops->detach(&item->dev);
 		item->attached = false;
 		if (item->dev.denied)
 			log_line("%s: %lu requests denied", item->dev.name, item->dev.denied);
 	}
+}
+
+bool mediated_is_restless(const struct mediated_set *set)
+{
+	bool restless = false;
+
+	for (unsigned i = 0; i < set->count; i++)
+		restless |= set->item[i].dev.restless;
+	return restless;
 }

@@ -22,13 +22,10 @@
 #include "hw/time.h"
 #include "vmx/vmx.h"
 
-#define CONFIG_FILE "\\EFI\\postern\\postern.conf"
+#define CONFIG_FILE	  "\\EFI\\postern\\postern.conf"
 
 /* Beyond the second-level tables: back ends, shadow queues, caches, the PCI model. */
 #define ARENA_EXTRA_PAGES 1024u
-
-
-
 
 struct session {
 	const struct config *config;
@@ -45,6 +42,7 @@ struct session {
 	hpa_t ecam;
 	uint64_t ecam_len; /* 0: the firmware names none */
 	uint64_t ticks_before, ticks_during;
+	uint64_t ended_tsc; /* 0: the guest never ran */
 
 	struct vm vm;
 	struct machine machine;
@@ -77,6 +75,9 @@ static int processor_enter(void *context)
 
 		if (!e) {
 			s->vm.vcpu.ops = backends[i];
+			/* Only VMX leaves something in the processor that has to point somewhere. */
+			if (backends[i] == &vmx_ops)
+				vmx_set_resident_page(resident_page());
 			log_line("processor: %s", backends[i]->name);
 			return 0;
 		}
@@ -110,13 +111,22 @@ static int add_runs(struct session *s, struct guest_range r)
 	return 0;
 }
 
+/*
+ * The arena may be missing: an address of 0 would be the firmware's memory. A device that didn't
+ * come to rest keeps all that it knows of, its queues and tables in the arena untouched.
+ */
 static void memory_leave(void *context)
 {
 	struct session *s = context;
-
 	uint64_t start = hw_tsc();
 
-	memset(s->arena.base, 0, s->arena_pages * PAGE_SIZE);
+	if (mediated_is_restless(&s->mediated)) {
+		guest_ram_wipe(&s->ram);
+		log_alert("memory: wiped, but not returned: a device may still write to it");
+		return;
+	}
+	if (s->arena.base)
+		memset(s->arena.base, 0, s->arena_pages * PAGE_SIZE);
 	uefi_free_pages(s->arena.base, s->arena_pages);
 	guest_ram_return(&s->ram);
 	log_line("memory: wiped and returned in %lu ms", (hw_tsc() - start) / hw_tsc_khz());
@@ -207,6 +217,8 @@ static int guest_enter(void *context)
 	EFI_HANDLE volume;
 	int err = boot_origin_volume(s->origin, &volume);
 
+	if (err)
+		log_alert("guest: the volume that Postern came from is gone");
 	s->has_framebuffer = s->config->framebuffer && !framebuffer_find(&s->framebuffer);
 	if (!err)
 		err = read_named(s, volume, CONFIG_KERNEL, s->config->kernel, &kernel);
@@ -265,7 +277,7 @@ static int inventory_enter(void *context)
 	int err = inventory_take(&s->inventory);
 
 	if (err)
-		log_line("inventory: %s", error_string(err));
+		log_alert("inventory: %s", error_string(err));
 	return err;
 }
 
@@ -297,11 +309,22 @@ static void machine_leave(void *context)
 	machine_detach(&s->machine);
 }
 
+/* A device that goes on regardless must not get back the bus mastering that it was found with. */
+static void keep_restless(struct session *s)
+{
+	for (unsigned i = 0; i < s->mediated.count; i++)
+		if (s->mediated.item[i].dev.restless)
+			pci_state_stop_master(&s->inventory.pci, s->mediated.item[i].dev.bdf);
+}
+
 static int devices_enter(void *context)
 {
 	struct session *s = context;
+	int err = mediated_attach(&s->mediated, &s->machine, &s->arena);
 
-	return mediated_attach(&s->mediated, &s->machine, &s->arena);
+	if (err)
+		keep_restless(s);
+	return err;
 }
 
 static void devices_leave(void *context)
@@ -309,6 +332,7 @@ static void devices_leave(void *context)
 	struct session *s = context;
 
 	mediated_detach(&s->mediated, &s->machine);
+	keep_restless(s);
 }
 
 /* ---- tables: the guest's address space, and its CPU ---- */
@@ -320,8 +344,8 @@ static int map_framebuffer(struct session *s)
 
 	if (!s->has_framebuffer)
 		return 0;
-	return slpt_map(&s->vm.slpt, gpa(base), hpa(base), end - base, SLPT_READ | SLPT_WRITE,
-		SLPT_WC);
+	return slpt_map(
+		&s->vm.slpt, gpa(base), hpa(base), end - base, SLPT_READ | SLPT_WRITE, SLPT_WC);
 }
 
 static int tables_enter(void *context)
@@ -342,7 +366,7 @@ static int tables_enter(void *context)
 	if (!err)
 		err = v->ops->init(v, &s->arena, arena_hpa(&s->arena, s->vm.slpt.root));
 	if (err) {
-		log_line("tables: %s", error_string(err));
+		log_alert("tables: %s", error_string(err));
 		return err;
 	}
 	arena_seal(&s->arena);
@@ -377,7 +401,7 @@ static int virtualization_enter(void *context)
 	err = v->ops->enable(v);
 	if (err) {
 		virtualization_leave(s);
-		log_line("virtualization: %s", error_string(err));
+		log_alert("virtualization: %s", error_string(err));
 	}
 	return err;
 }
@@ -417,8 +441,8 @@ static int run_enter(void *context)
 	s->ticks_before = ticks_count();
 	vm_run(vm);
 	s->ticks_during = ticks_count() - s->ticks_before;
-	log_line("guest ended: %s, %lu ms after power-on", vm_stop_name(vm->stop.reason),
-		hw_tsc() / hw_tsc_khz());
+	s->ended_tsc = hw_tsc();
+	log_line("guest ended: %s", vm_stop_name(vm->stop.reason));
 	report(s);
 	return 0;
 }
@@ -436,9 +460,11 @@ static const struct stage stages[] = {
 	{"run", run_enter, NULL},
 };
 
-/* What a later stage needs before the first; nothing of it has to be undone. */
+/* What a later stage needs before the first; of it only the ticks have to be stopped. */
 static int session_prepare(struct session *s, const struct config *c, const struct boot_origin *o)
 {
+	int err;
+
 	memset(s, 0, sizeof(*s));
 	s->config = c;
 	s->origin = o;
@@ -449,20 +475,21 @@ static int session_prepare(struct session *s, const struct config *c, const stru
 	if (acpi_find_ecam(&s->ecam, &s->ecam_len))
 		s->ecam_len = 0;
 	hw_pci_set_ecam(s->ecam, s->ecam_len);
-	vmx_set_resident_page(resident_page());
-	return vectors_init();
+	err = vectors_init();
+	if (!err)
+		err = ticks_start();
+	if (err)
+		log_alert("firmware: no interrupts or no timer to be had: %s", error_string(err));
+	return err;
 }
 
 int session_run(const struct config *c, const struct boot_origin *o, struct vm_stop *ret_stop)
 {
 	struct session *s = &session;
 	const char *failed = NULL;
-	uint64_t ended;
+	uint64_t ended, now;
 	int err = session_prepare(s, c, o);
 
-	if (err)
-		return err;
-	err = ticks_start();
 	if (err)
 		return err;
 	err = stages_run(stages, array_size(stages), c->rehearse, s, &failed);
@@ -472,9 +499,13 @@ int session_run(const struct config *c, const struct boot_origin *o, struct vm_s
 	log_line("firmware ticks: %lu before, %lu during, %lu after", s->ticks_before,
 		s->ticks_during, ended - s->ticks_before - s->ticks_during);
 	ticks_stop();
-	log_line("handed back: %lu ms after power-on", hw_tsc() / hw_tsc_khz());
+	now = hw_tsc();
+	log_line("handed back: %lu ms after power-on, %lu ms after the guest's end",
+		now / hw_tsc_khz(), s->ended_tsc ? (now - s->ended_tsc) / hw_tsc_khz() : 0);
 	*ret_stop = s->vm.stop;
 	if (c->rehearse[0])
 		ret_stop->reason = STOP_BOOT;
+	/* The guest's last registers go the way of its memory: they may hold a piece of a key. */
+	memset(s, 0, sizeof(*s));
 	return err;
 }

@@ -1,6 +1,6 @@
 /*
- * Whole exits: instruction, registers, rights of the pages, what the exit reports and how the device
- * answers are all the input's. Nothing may go wrong on our side, and an exception changes nothing.
+ * Whole exits: instruction, registers, rights of the pages, what the exit reports and how the
+ * device answers are all the input's. Nothing may go wrong on our side, and an exception changes nothing.
  */
 #include "base/bits.h"
 #include "fakes/fake_guest.h"
