@@ -7,6 +7,7 @@
 
 #include "core/device.h"
 #include "core/gmem.h"
+#include "core/gva.h"
 #include "core/region.h"
 #include "core/slpt.h"
 #include "core/vcpu.h"
@@ -81,6 +82,7 @@ struct vm {
 	struct vm_timer timer[VM_TIMERS_MAX];
 	unsigned timer_count;
 	exit_handler handler[VMEXIT_KINDS];
+	struct gva_slot gva_slot[GVA_SLOTS];
 	void *mmio_state; /* the mmio room's, behind handler[VMEXIT_NPF] */
 	struct vm_stop stop;
 	uint64_t time_limit_tsc; /* absolute, 0 for none */

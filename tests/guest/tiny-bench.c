@@ -49,18 +49,38 @@ static void do_config_read(void)
 static uint64_t registers = NOWHERE;
 static uint32_t buffer[DWORDS];
 
+#define PTE_TABLE  0x03ull
+#define PTE_LARGE  0x83ull
+#define LARGE_MASK 0x1fffffull
+#define FIFTH_GIB  (4ull << 30)
+
+/* The loader's tables end at 4 GiB; the firmware may have put the registers beyond. */
+static uint64_t map(uint64_t address)
+{
+	static uint64_t directory[512] __attribute__((aligned(4096)));
+	uint64_t cr3, *pml4, *pdpt;
+
+	if (address < FIFTH_GIB)
+		return address;
+	__asm__ volatile("movq %%cr3, %0" : "=r"(cr3));
+	pml4 = (uint64_t *)(cr3 & ~0xfffull);
+	pdpt = (uint64_t *)(pml4[0] & 0xffffffffff000ull);
+	directory[0] = (address & ~LARGE_MASK) | PTE_LARGE;
+	pdpt[4] = (uint64_t)directory | PTE_TABLE;
+	__asm__ volatile("movq %0, %%cr3" : : "r"(cr3) : "memory");
+	return FIFTH_GIB | (address & LARGE_MASK);
+}
+
 static void find_registers(void)
 {
 	for (uint32_t slot = 0; slot < 32; slot++) {
-		uint32_t at = PCI_ADDRESS(0, slot, 0, 0), bar;
+		uint32_t at = PCI_ADDRESS(0, slot, 0, 0);
 
-		if (pci_read(at + 8) >> 16 != 0x0108 || pci_read(at + 0x14))
-			continue;
-		bar = pci_read(at + 0x10) & ~0xfu;
-		if (!bar)
+		if (pci_read(at + 8) >> 16 != 0x0108)
 			continue;
 		pci_write(at + 4, 6);
-		registers = bar;
+		registers = map(
+			(pci_read(at + 0x10) & ~0xfu) | (uint64_t)pci_read(at + 0x14) << 32);
 		say("NVMe registers");
 	}
 }
