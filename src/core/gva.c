@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "core/cpuid.h"
-#include "core/vm.h"
+#include "core/trace.h"
 
 #define PTE_P		BIT(0)
 #define PTE_W		BIT(1)
@@ -81,14 +81,14 @@ static void read_paging(struct vm *vm, enum gva_access access, bool user, struct
 	ret->nx = efer & EFER_NXE;
 }
 
-static unsigned physical_bits(const struct vm *vm)
+unsigned gva_physical_bits(const struct vm *vm)
 {
 	unsigned bits = cpuid_answer(vm, CPUID_ADDRESS, 0).eax & 0xff;
 
 	return bits ? bits : PHYS_DEFAULT;
 }
 
-static bool has_1gib_pages(const struct vm *vm)
+bool gva_has_1gib_pages(const struct vm *vm)
 {
 	return cpuid_answer(vm, CPUID_EXT1, 0).edx & CPUID_EXT1_1GIB;
 }
@@ -96,7 +96,7 @@ static bool has_1gib_pages(const struct vm *vm)
 /* A bit above the CPU's physical addresses? CPUID is asked only for addresses that are high. */
 static bool is_beyond(const struct vm *vm, uint64_t address)
 {
-	return address >> PHYS_DEFAULT && address >> physical_bits(vm);
+	return address >> PHYS_DEFAULT && address >> gva_physical_bits(vm);
 }
 
 static bool is_pae_root(const struct paging *p, unsigned level)
@@ -143,7 +143,7 @@ static bool has_reserved(const struct paging *p, uint64_t entry, unsigned level)
 		return false;
 	/* Bit 12 of a large page is its PAT bit; the address starts at its own size. */
 	return level > 3 || entry & BITS(level_shift(p, level) - 1, 13) ||
-	       (level == 3 && !has_1gib_pages(p->vm));
+	       (level == 3 && !gva_has_1gib_pages(p->vm));
 }
 
 static int page_fault(
@@ -178,6 +178,26 @@ static bool is_allowed(const struct paging *p, uint64_t rights)
 	return p->access != GVA_FETCH || !p->nx || rights & PTE_NX;
 }
 
+static int entry_read(
+	const struct paging *p, const struct walk *w, uint64_t at, uint64_t *ret, size_t size)
+{
+	int err = gmem_read(&p->vm->gmem, gpa(at), ret, size);
+
+	if (trace_is_on(p->vm))
+		trace_note_walk(p->vm, w->gva, gpa(at), err ? NULL : ret, size, false);
+	return err;
+}
+
+static int entry_write(const struct paging *p, const struct walk *w, uint64_t at,
+	const uint64_t *entry, size_t size)
+{
+	int err = gmem_write(&p->vm->gmem, gpa(at), entry, size);
+
+	if (trace_is_on(p->vm))
+		trace_note_walk(p->vm, w->gva, gpa(at), err ? NULL : entry, size, true);
+	return err;
+}
+
 static int set_accessed(const struct paging *p, struct walk *w, struct gva_fault *ret_fault)
 {
 	size_t size = p->levels == 2 ? 4 : 8;
@@ -188,7 +208,7 @@ static int set_accessed(const struct paging *p, struct walk *w, struct gva_fault
 
 		if (entry == w->entry[i])
 			continue;
-		if (gmem_write(&p->vm->gmem, gpa(w->at[i]), &entry, size))
+		if (entry_write(p, w, w->at[i], &entry, size))
 			return lost(w->gva, ret_fault);
 	}
 	return 0;
@@ -212,7 +232,7 @@ static int walk_tables(
 		uint64_t index = w->gva >> shift & (PAGE_SIZE / size - 1), entry = 0;
 		uint64_t at = table + index * size;
 
-		if (gmem_read(&p->vm->gmem, gpa(at), &entry, size))
+		if (entry_read(p, w, at, &entry, size))
 			return lost(w->gva, ret_fault);
 		if (!(entry & PTE_P))
 			return page_fault(p, w->gva, 0, ret_fault);
@@ -242,6 +262,7 @@ static int translate(
 	if (p->levels < 4)
 		w.gva &= BITS(31, 0);
 	if (!p->levels) {
+		trace_translated(p->vm, gva, gpa(w.gva));
 		*ret_gpa = gpa(w.gva);
 		return 0;
 	}
@@ -252,9 +273,11 @@ static int translate(
 	err = walk_tables(p, &w, &found, ret_fault);
 	if (!err)
 		err = set_accessed(p, &w, ret_fault);
-	if (!err)
-		*ret_gpa = found;
-	return err;
+	if (err)
+		return err;
+	trace_translated(p->vm, gva, found);
+	*ret_gpa = found;
+	return 0;
 }
 
 int gva_translate(struct vm *vm, uint64_t gva, enum gva_access access, bool user, gpa_t *ret_gpa,
@@ -276,7 +299,8 @@ static size_t rest_of_page(uint64_t gva, size_t len)
 static int copy(const struct paging *p, uint64_t gva, uint8_t *out, const uint8_t *in, size_t len,
 	struct gva_fault *ret_fault)
 {
-	struct gmem *m = &p->vm->gmem;
+	enum trace_access_kind kind = p->access == GVA_FETCH ? TRACE_ACCESS_FETCH
+							     : TRACE_ACCESS_MEMORY;
 
 	for (size_t done = 0, n; done < len; done += n, gva += n) {
 		gpa_t at;
@@ -285,7 +309,8 @@ static int copy(const struct paging *p, uint64_t gva, uint8_t *out, const uint8_
 		if (err)
 			return err;
 		n = rest_of_page(gva, len - done);
-		if (out ? gmem_read(m, at, out + done, n) : gmem_write(m, at, in + done, n))
+		if (out ? traced_read(p->vm, kind, at, out + done, n)
+			: traced_write(p->vm, at, in + done, n))
 			return lost(gva, ret_fault);
 	}
 	return 0;

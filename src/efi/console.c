@@ -38,8 +38,8 @@ static bool firmware_console_is_serial(void)
 	if (uefi_handles(&marker, &handles, &count))
 		return false;
 	for (UINTN i = 0; i < count && !found; i++)
-		found = !EFI_ERROR(efi_bs->HandleProtocol(
-				handles[i], &path_guid, (void **)&path)) &&
+		found = !EFI_ERROR(
+				efi_bs->HandleProtocol(handles[i], &path_guid, (void **)&path)) &&
 			uefi_path_has(path, MESSAGING_DEVICE_PATH, MSG_UART_DP);
 	if (handles)
 		efi_bs->FreePool(handles);
@@ -78,6 +78,14 @@ static void serial_sink(const char *line, bool alert)
 	serial_write("\r\n");
 	if (hw_poll(line_status_has, &idle, CHAR_LIMIT))
 		return;
+}
+
+void console_serial_line(const char *text)
+{
+	if (hw_port_read(UART_LSR, 1) == NO_UART)
+		return;
+	serial_write(text);
+	serial_write("\r\n");
 }
 
 static void console_write(const char *text)

@@ -13,4 +13,7 @@
 void console_init(bool serial, bool firmware);
 void console_pause(bool paused);
 
+/* Writes a line to the serial port as it is, whatever the user wants there; for traces. */
+void console_serial_line(const char *text);
+
 #endif

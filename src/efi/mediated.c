@@ -2,6 +2,7 @@
 #include "efi/mediated.h"
 #include "base/fmt.h"
 #include "base/log.h"
+#include "core/trace.h"
 #include "dma/ide.h"
 #include "dma/nvme.h"
 
@@ -13,8 +14,7 @@ struct mediator {
 };
 
 /* Lines 14 and 15 are those of the IDE channels on every PC; 11 is free for PCI. */
-static const struct mediator mediators[] = {
-	{0x0108, &nvme_ops, 11, 0}, {0x0101, &ide_ops, 14, 2}};
+static const struct mediator mediators[] = {{0x0108, &nvme_ops, 11, 0}, {0x0101, &ide_ops, 14, 2}};
 
 static const struct mediator *find_mediator(uint16_t class)
 {
@@ -51,7 +51,8 @@ static int choose(void *arg, const struct pci_seen *fn)
 		return 0;
 	}
 	if (set->count == MEDIATED_MAX) {
-		log_alert("device %s: more than %u restricted devices", section->name, MEDIATED_MAX);
+		log_alert(
+			"device %s: more than %u restricted devices", section->name, MEDIATED_MAX);
 		return -E_NOMEM;
 	}
 	m = &set->item[set->count++];
@@ -63,8 +64,9 @@ static int choose(void *arg, const struct pci_seen *fn)
 		.irq = how->irq};
 	fmt_print(m->dev.name, sizeof(m->dev.name), "%s " PCI_BDF_FMT, m->dev.ops->name,
 		PCI_BDF_ARGS(fn->bdf));
-	log_line("device %s: %s restricted", section->name, m->dev.name);
-	return 0;
+	log_line("device %s: %s restricted%s", section->name, m->dev.name,
+		section->trace ? ", traced" : "");
+	return section->trace ? trace_add_device(set->vm, &m->dev) : 0;
 }
 
 int mediated_choose(struct mediated_set *set, const struct config *c, struct vm *vm)

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "core/trace.h"
 
 #define PORTS_BASE	 0xcf8u
 #define PORTS_LEN	 8u
@@ -41,6 +42,8 @@ static enum io_result config_access(
 {
 	struct pci_function *fn = pci_filter_find(f, bdf);
 
+	if (fn)
+		trace_claim_config(f->vm, fn->dev, (uint32_t)offset);
 	if (!fn || !pci_function_access_ok(offset, a->size))
 		return IO_REJECT;
 	if (a->write)
@@ -274,6 +277,8 @@ int pci_filter_add(struct pci_filter *f, struct device *dev)
 	err = fn ? 0 : filter_place(f, dev->bdf, &fn);
 	if (err)
 		return err;
+	if (dev->trace)
+		f->part.trace = TRACE_CLAIM;
 	pci_function_restrict(fn, dev);
 	log_shown(fn);
 	return show_path(f, seen);
