@@ -19,7 +19,7 @@ static unsigned count_up_to(const struct region_table *t, uint64_t address)
 	return lo;
 }
 
-struct region *region_find(const struct region_table *t, uint64_t address)
+static struct region *region_search(struct region_table *t, uint64_t address)
 {
 	unsigned n = count_up_to(t, address);
 	struct region *r;
@@ -27,7 +27,17 @@ struct region *region_find(const struct region_table *t, uint64_t address)
 	if (!n)
 		return NULL;
 	r = t->slot[n - 1];
-	return address - r->base < r->len ? r : NULL;
+	if (address - r->base >= r->len)
+		return NULL;
+	t->last = r;
+	return r;
+}
+
+struct region *region_find(struct region_table *t, uint64_t address)
+{
+	struct region *r = t->last;
+
+	return r && address - r->base < r->len ? r : region_search(t, address);
 }
 
 bool region_overlaps(
@@ -86,6 +96,8 @@ void region_remove(struct region_table *t, struct region *r)
 	for (t->count--; i < t->count; i++)
 		t->slot[i] = t->slot[i + 1];
 	r->enabled = false;
+	if (t->last == r)
+		t->last = NULL;
 }
 
 int region_move(struct region_table *t, struct region *r, uint64_t base, bool enabled)

@@ -30,6 +30,7 @@ struct region {
 struct region_table {
 	struct region *slot[REGION_MAX]; /* the enabled ones, sorted by base; they never overlap */
 	unsigned count;
+	struct region *last; /* found last: a driver stays with its device for a while */
 };
 
 /*
@@ -49,7 +50,7 @@ void region_remove(struct region_table *t, struct region *r);
 int region_move(struct region_table *t, struct region *r, uint64_t base, bool enabled) must_check;
 
 /* The enabled region that covers an address, or NULL. On the exit path. */
-struct region *region_find(const struct region_table *t, uint64_t address);
+struct region *region_find(struct region_table *t, uint64_t address);
 
 /* Does an enabled region other than skip overlap [base, base + len)? */
 bool region_overlaps(

@@ -99,8 +99,8 @@ static uint8_t select_and_read(const struct ide_channel *ch, unsigned device)
 	return (uint8_t)hw_port_read(ch->control_port, 1);
 }
 
-/* A device keeps what is written into its task file; an empty place doesn't. */
-static bool device_present(struct ide_channel *ch, unsigned device)
+/* A device keeps what is written into its task file; an empty channel doesn't. */
+static bool registers_keep(struct ide_channel *ch, unsigned device)
 {
 	uint16_t count = ch->port + IDE_COUNT, low = ch->port + IDE_LBA_LOW;
 
@@ -121,24 +121,38 @@ static uint8_t selected_mode(uint16_t word, uint8_t kind)
 	return selected ? (uint8_t)(kind | (unsigned)(31 - __builtin_clz(selected))) : 0;
 }
 
-/*
- * The DMA mode that the firmware chose, from the identify data: words 63 and 88, the latter if word
- * 53 says so. 0 if there is none, or no answer, or another kind of device.
- */
-static uint8_t read_dma_mode(struct ide_channel *ch)
+/* Words 63 and 88 of the identify data, the latter if word 53 says so. 0 if no mode is set. */
+static uint8_t dma_mode(const uint16_t *id)
 {
-	uint16_t id[ATA_SECTOR_SIZE / 2];
 	uint8_t mode = 0;
 
-	hw_port_write(ch->port + IDE_COMMAND, 1, ATA_IDENTIFY);
-	hw_delay(1);
-	if (hw_poll(is_not_busy, ch, IDLE_US) ||
-		!(hw_port_read(ch->control_port, 1) & ATA_STATUS_DRQ))
-		return 0;
-	hw_port_read_block(ch->port + IDE_DATA, 2, id, array_size(id));
 	if (id[53] & BIT(2))
 		mode = selected_mode(id[88], ATA_MODE_ULTRA);
 	return mode ? mode : selected_mode(id[63], ATA_MODE_MULTIWORD);
+}
+
+/*
+ * Is there a device, and which DMA mode did the firmware choose for it? Device 0 answers for an
+ * absent device 1, but with a status of 0, also after a command. Packet devices abort this one.
+ */
+static bool find_device(struct ide_channel *ch, unsigned device)
+{
+	uint16_t id[ATA_SECTOR_SIZE / 2];
+	uint8_t status;
+
+	if (!registers_keep(ch, device))
+		return false;
+	hw_port_write(ch->port + IDE_COMMAND, 1, ATA_IDENTIFY);
+	hw_delay(1);
+	if (hw_poll(is_not_busy, ch, IDLE_US))
+		return true;
+	/* Takes the interrupt back too: nobody waits for it. */
+	status = (uint8_t)hw_port_read(ch->port + IDE_STATUS, 1);
+	if (status & ATA_STATUS_DRQ) {
+		hw_port_read_block(ch->port + IDE_DATA, 2, id, array_size(id));
+		ch->dma_mode[device] = dma_mode(id);
+	}
+	return status != 0;
 }
 
 /* ATA/ATAPI-5 "Software reset protocol". 0 or -E_TIMEOUT. */
@@ -239,13 +253,10 @@ static void take_channel(struct ide_channel *ch)
 	ide_busmaster_clear(ch, BM_STATUS_ERROR | BM_STATUS_INTR);
 	control_write(ch, ATA_CONTROL_NIEN);
 	for (unsigned i = 0; i < 2; i++) {
-		ch->present[i] = device_present(ch, i);
-		if (!ch->present[i])
-			continue;
-		ch->dma_mode[i] = read_dma_mode(ch);
-		hw_port_read(ch->port + IDE_STATUS, 1); /* nobody waits for that interrupt */
-		log_line("%s: channel %u device %u: dma mode %02x", ch->dev->name, ch->index, i,
-			ch->dma_mode[i]);
+		ch->present[i] = find_device(ch, i);
+		if (ch->present[i])
+			log_line("%s: channel %u device %u: dma mode %02x", ch->dev->name,
+				ch->index, i, ch->dma_mode[i]);
 	}
 	select_and_read(ch, 0);
 	/* The guest's nIEN is modelled; the real one stays 0, so that the host hears of work done. */

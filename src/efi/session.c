@@ -116,9 +116,12 @@ static void memory_leave(void *context)
 {
 	struct session *s = context;
 
+	uint64_t start = hw_tsc();
+
 	memset(s->arena.base, 0, s->arena_pages * PAGE_SIZE);
 	uefi_free_pages(s->arena.base, s->arena_pages);
 	guest_ram_return(&s->ram);
+	log_line("memory: wiped and returned in %lu ms", (hw_tsc() - start) / hw_tsc_khz());
 }
 
 static int arena_take(struct session *s)
@@ -251,8 +254,10 @@ static void stop_pnp_driver(struct session *s, uint32_t hid, const char *name)
 static void drivers_leave(void *context)
 {
 	struct session *s = context;
+	uint64_t start = hw_tsc();
 
 	drivers_restart(&s->drivers);
+	log_line("firmware: its drivers are back after %lu ms", (hw_tsc() - start) / hw_tsc_khz());
 }
 
 static int drivers_enter(void *context)
@@ -439,7 +444,8 @@ static int run_enter(void *context)
 	s->ticks_before = ticks_count();
 	vm_run(vm);
 	s->ticks_during = ticks_count() - s->ticks_before;
-	log_line("guest ended: %s", vm_stop_name(vm->stop.reason));
+	log_line("guest ended: %s, %lu ms after power-on", vm_stop_name(vm->stop.reason),
+		hw_tsc() / hw_tsc_khz());
 	report(s);
 	return 0;
 }

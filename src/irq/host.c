@@ -312,22 +312,21 @@ err_release:
 	return err;
 }
 
-static struct host_irq_route *find_route(struct host_irq *h, const struct device *dev)
+static bool routes_device(const struct host_irq_route *r, const struct device *dev)
 {
-	for (unsigned i = 0; i < HOST_IRQ_ROUTES; i++)
-		if (h->route[i].kind != HOST_IRQ_FREE && h->route[i].dev == dev)
-			return &h->route[i];
-	return NULL;
+	return r->kind != HOST_IRQ_FREE && r->dev == dev;
 }
 
 void host_irq_rearm(struct host_irq *h, const struct device *dev)
 {
-	struct host_irq_route *r = find_route(h, dev);
+	for (unsigned i = 0; i < HOST_IRQ_ROUTES; i++) {
+		struct host_irq_route *r = &h->route[i];
 
-	if (!r || !r->held)
-		return;
-	r->held = false;
-	ioapic_write(&h->ioapic, r->pin.pin, r->entry);
+		if (!routes_device(r, dev) || !r->held)
+			continue;
+		r->held = false;
+		ioapic_write(&h->ioapic, r->pin.pin, r->entry);
+	}
 }
 
 static bool vector_is_quiet(void *arg)
@@ -363,10 +362,9 @@ static void route_undo(struct host_irq_route *r)
 
 void host_irq_unroute(struct host_irq *h, const struct device *dev)
 {
-	struct host_irq_route *r = find_route(h, dev);
-
-	if (r)
-		route_undo(r);
+	for (unsigned i = HOST_IRQ_ROUTES; i-- > 0;)
+		if (routes_device(&h->route[i], dev))
+			route_undo(&h->route[i]);
 }
 
 void host_irq_unroute_all(struct host_irq *h)

@@ -62,7 +62,7 @@ struct host_irq {
 int host_irq_init(struct host_irq *h, const struct host_vector_ops *ops, hpa_t ioapic) must_check;
 
 /*
- * From now on the interrupt sets dev->irq_fired. Boot processor, firmware context, the device
+ * From now on the interrupt sets dev->irq_fired; a device may have several. Boot processor, firmware context, the device
  * quiet. On failure nothing has changed. -E_NOMEM (routes, vectors), -E_RANGE (no such pin),
  * -E_EXIST (the firmware uses the pin).
  */
@@ -83,7 +83,7 @@ int host_irq_route_msi(struct host_irq *h, struct device *dev) must_check;
 void host_irq_rearm(struct host_irq *h, const struct device *dev);
 
 /*
- * Puts pin or capability back and returns the vector. Boot processor, firmware context, the device
+ * Puts the device's pins or capability back and returns the vectors. Boot processor, firmware context, the device
  * quiet: an interrupt on its way is still taken here, so that the firmware never sees it.
  */
 void host_irq_unroute(struct host_irq *h, const struct device *dev);

@@ -54,37 +54,42 @@ static uint8_t requests(const struct vpic_chip *c)
 	return (c->line & c->elcr) | (c->irr & (uint8_t)~c->elcr);
 }
 
+/* A set of inputs turned so that bit 0 is the one with the highest priority; and back. */
+static unsigned by_priority(const struct vpic_chip *c, uint8_t set)
+{
+	unsigned first = (c->lowest + 1u) & 7;
+
+	return ((unsigned)set << 8 | set) >> first & 0xff;
+}
+
+static int input_at(const struct vpic_chip *c, unsigned turned)
+{
+	return (int)(((unsigned)__builtin_ctz(turned) + c->lowest + 1u) & 7);
+}
+
 /* The input with the highest priority in a set, -1 if it is empty. */
 static int most_urgent(const struct vpic_chip *c, uint8_t set)
 {
-	for (unsigned i = 1; i <= 8; i++) {
-		unsigned n = (c->lowest + i) & 7;
-
-		if (set & BIT(n))
-			return (int)n;
-	}
-	return -1;
-}
-
-/* Priority of an input: 0 is highest, 8 stands for nothing. */
-static unsigned rank(const struct vpic_chip *c, int input)
-{
-	return input < 0 ? 8 : ((unsigned)input - c->lowest - 1) & 7;
+	return set ? input_at(c, by_priority(c, set)) : -1;
 }
 
 /* The input that the chip would have served now, or -1. */
 static int chip_pending(const struct vpic_chip *c, bool is_master)
 {
-	uint8_t blocking = c->isr;
-	int input = most_urgent(c, requests(c) & (uint8_t)~c->imr);
+	uint8_t asking = requests(c) & (uint8_t)~c->imr, blocking = c->isr;
+	unsigned turned, above;
 
-	if (c->init_next)
+	if (!asking || c->init_next)
 		return -1;
 	if (c->special_mask)
 		blocking &= (uint8_t)~c->imr;
 	if (is_master && c->special_nested)
 		blocking &= (uint8_t)~BIT(CASCADE);
-	return rank(c, input) < rank(c, most_urgent(c, blocking)) ? input : -1;
+	/* Only what is above the most urgent one in service. */
+	turned = by_priority(c, blocking);
+	above = (turned & -turned) - 1;
+	turned = by_priority(c, asking) & above;
+	return turned ? input_at(c, turned) : -1;
 }
 
 static void update_output(struct vpic *p)
@@ -98,13 +103,17 @@ static void update_output(struct vpic *p)
 	p->output = chip_pending(master, true) >= 0;
 }
 
-static void chip_set_line(struct vpic_chip *c, unsigned input, bool high)
+/* False if the line is like that already. */
+static bool chip_set_line(struct vpic_chip *c, unsigned input, bool high)
 {
 	uint8_t bit = (uint8_t)BIT(input);
 
-	if (high && !(c->line & bit))
+	if (high == !!(c->line & bit))
+		return false;
+	c->line ^= bit;
+	if (high)
 		c->irr |= bit;
-	c->line = high ? c->line | bit : c->line & (uint8_t)~bit;
+	return true;
 }
 
 static void vpic_set_line(void *chip, unsigned irq, bool high)
@@ -113,8 +122,8 @@ static void vpic_set_line(void *chip, unsigned irq, bool high)
 
 	if (irq >= VPIC_LINES || irq == CASCADE)
 		return;
-	chip_set_line(&p->chip[irq / 8], irq % 8, high);
-	update_output(p);
+	if (chip_set_line(&p->chip[irq / 8], irq % 8, high))
+		update_output(p);
 }
 
 static bool vpic_pending(void *chip)

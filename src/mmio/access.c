@@ -291,7 +291,7 @@ static uint64_t same_region(
 /* len bytes inside one page. */
 static int page_move(struct emulation *em, gpa_t at, uint8_t *data, uint64_t len, bool write)
 {
-	const struct region_table *t = &em->vm->mmio;
+	struct region_table *t = &em->vm->mmio;
 
 	while (len) {
 		struct region *r = region_find(t, at.v);

@@ -120,7 +120,7 @@ static uint64_t shift_right(unsigned size, uint64_t v, unsigned count, uint64_t 
 	if (!count)
 		return v;
 	r = v >> count;
-	of = (v ^ r << 1) & sign_bit(size);
+	of = (r ^ r << 1) & sign_bit(size);
 	set_flags(flags, FLAGS_ARITH & ~FLAG_AF,
 		result_flags(r, size) | (v >> (count - 1) & 1) | (of ? FLAG_OF : 0));
 	return r;

@@ -46,6 +46,7 @@ enum shape {
 #define F_DEF64 0x1000u /* 64 bits by default in 64-bit mode, and never 32 there */
 #define F_DWORD 0x2000u /* 4 bytes, or 8 with REX.W */
 #define F_PAIR	0x4000u /* 8 bytes, or 16 with REX.W */
+#define F_COUNT 0x8000u /* the immediate is a byte that is not extended: a count, a bit number */
 
 struct form {
 	uint8_t op, shape;
@@ -93,8 +94,8 @@ static const struct form groups[][8] = {
 	[GROUP_82] = ALU_GROUP(F_BYTE | F_IMM8 | F_NO64),
 	[GROUP_83] = ALU_GROUP(F_IMM8),
 	[GROUP_8F] = {FORM(POP, RM, F_DEF64)},
-	[GROUP_C0] = SHIFT_GROUP(RM_IMM, F_BYTE | F_IMM8),
-	[GROUP_C1] = SHIFT_GROUP(RM_IMM, F_IMM8),
+	[GROUP_C0] = SHIFT_GROUP(RM_IMM, F_BYTE | F_COUNT),
+	[GROUP_C1] = SHIFT_GROUP(RM_IMM, F_COUNT),
 	[GROUP_C6] = {FORM(MOV, RM_IMM, F_BYTE | F_IMM8)},
 	[GROUP_C7] = {FORM(MOV, RM_IMM, F_IMMZ)},
 	[GROUP_D0] = SHIFT_GROUP(RM_ONE, F_BYTE),
@@ -106,8 +107,8 @@ static const struct form groups[][8] = {
 	[GROUP_FE] = {FORM(INC, RM, F_LOCK | F_BYTE), FORM(DEC, RM, F_LOCK | F_BYTE)},
 	[GROUP_FF] = {FORM(INC, RM, F_LOCK), FORM(DEC, RM, F_LOCK), [6] = FORM(PUSH, RM, F_DEF64)},
 	[GROUP_0FBA] = {
-		[4] = FORM(BT, RM_IMM, F_IMM8), FORM(BTS, RM_IMM, F_IMM8 | F_LOCK),
-		FORM(BTR, RM_IMM, F_IMM8 | F_LOCK), FORM(BTC, RM_IMM, F_IMM8 | F_LOCK)},
+		[4] = FORM(BT, RM_IMM, F_COUNT), FORM(BTS, RM_IMM, F_COUNT | F_LOCK),
+		FORM(BTR, RM_IMM, F_COUNT | F_LOCK), FORM(BTC, RM_IMM, F_COUNT | F_LOCK)},
 	[GROUP_0FC7] = {[1] = FORM(CMPXCHG8B, RM, F_LOCK | F_MEM | F_PAIR)},
 };
 /* clang-format on */
@@ -158,10 +159,10 @@ static const struct form map_0f[256] = {
 	EIGHT(0x90, SETCC, RM, F_BYTE),
 	EIGHT(0x98, SETCC, RM, F_BYTE),
 	[0xa3] = FORM(BT, RM_R, 0),
-	[0xa4] = FORM(SHLD, RM_R_IMM, F_IMM8),
+	[0xa4] = FORM(SHLD, RM_R_IMM, F_COUNT),
 	[0xa5] = FORM(SHLD, RM_R_CL, 0),
 	[0xab] = FORM(BTS, RM_R, F_LOCK),
-	[0xac] = FORM(SHRD, RM_R_IMM, F_IMM8),
+	[0xac] = FORM(SHRD, RM_R_IMM, F_COUNT),
 	[0xad] = FORM(SHRD, RM_R_CL, 0),
 	PAIR(0xb0, CMPXCHG, RM_R, F_LOCK),
 	[0xb3] = FORM(BTR, RM_R, F_LOCK),
@@ -403,8 +404,14 @@ static bool take_rm(struct decoder *d, struct insn *insn, unsigned size, struct 
 
 static bool take_imm(struct decoder *d, struct insn *insn, unsigned flags, struct operand *ret)
 {
-	*ret = (struct operand){OPERAND_IMM, INSN_NO_REG, insn->size};
-	return take_signed(d, flags & F_IMMZ ? (insn->size == 2 ? 2 : 4) : 1, &insn->imm);
+	bool count = flags & F_COUNT;
+
+	*ret = (struct operand){OPERAND_IMM, INSN_NO_REG, count ? 1 : insn->size};
+	if (!take_signed(d, flags & F_IMMZ ? (insn->size == 2 ? 2 : 4) : 1, &insn->imm))
+		return false;
+	if (count)
+		insn->imm &= 0xff;
+	return true;
 }
 
 static struct operand count_cl(void)

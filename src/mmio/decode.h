@@ -86,7 +86,7 @@ enum operand_kind {
 	OPERAND_MEM,  /* at mem */
 	OPERAND_SI,   /* string source: mem.seg and rSI */
 	OPERAND_DI,   /* string destination: ES and rDI */
-	OPERAND_IMM,  /* imm, sign-extended to 64 bits */
+	OPERAND_IMM, /* imm, sign-extended to 64 bits; a count or bit number is one byte as it is */
 };
 
 struct operand {

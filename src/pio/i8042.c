@@ -357,14 +357,14 @@ static int i8042_attach(struct device *dev, struct arena *arena)
 		return 0;
 	}
 	r = save_byte(k);
-	if (r) {
-		log_line("i8042: hidden, the controller doesn't answer: %s", error_string(r));
-		return 0;
-	}
-	k->present = true;
 	k->guest_byte = (k->saved_byte | BYTE_MOUSE_OFF) &
 			(uint8_t) ~(BYTE_KEYBOARD_IRQ | BYTE_MOUSE_IRQ);
-	return real_write_byte(allowed_byte(k), SETUP_TIMEOUT_US);
+	if (!r)
+		r = real_write_byte(allowed_byte(k), SETUP_TIMEOUT_US);
+	k->present = !r;
+	if (r)
+		log_line("i8042: hidden, the controller doesn't answer: %s", error_string(r));
+	return 0;
 }
 
 /* No interrupts from the keyboard from here on. */

@@ -4,13 +4,16 @@
 #include "base/fmt.h"
 
 /* An access that lies in one region, or in none. */
-static bool access_region(struct vm *vm, struct region *r, uint32_t port, struct io_access *a)
+static inline bool access_region(
+	struct vm *vm, struct region *r, uint32_t port, struct io_access *a)
 {
 	a->offset = r ? port - r->base : port;
 	return vm_io(vm, r, a, true);
 }
 
-static bool access_bytes(struct vm *vm, uint32_t port, struct io_access *a)
+/* Kept out of line: single bytes, the common case, never come here. */
+__attribute__((noinline)) static bool access_bytes(
+	struct vm *vm, uint32_t port, struct io_access *a)
 {
 	uint64_t value = 0;
 
@@ -29,7 +32,7 @@ static bool access_bytes(struct vm *vm, uint32_t port, struct io_access *a)
 	return true;
 }
 
-bool pio_access(struct vm *vm, uint32_t port, struct io_access *a)
+static inline bool access_port(struct vm *vm, uint32_t port, struct io_access *a)
 {
 	struct region *r = region_find(&vm->pio, port);
 	bool whole = a->size == 1;
@@ -39,6 +42,11 @@ bool pio_access(struct vm *vm, uint32_t port, struct io_access *a)
 	else if (!whole)
 		whole = !region_overlaps(&vm->pio, port, a->size, NULL);
 	return whole ? access_region(vm, r, port, a) : access_bytes(vm, port, a);
+}
+
+bool pio_access(struct vm *vm, uint32_t port, struct io_access *a)
+{
+	return access_port(vm, port, a);
 }
 
 /* A 32-bit IN zero-extends into RAX; smaller ones leave the rest of it alone. */
@@ -58,7 +66,7 @@ static void pio_exit(struct vm *vm, const struct vmexit *e)
 	}
 	if (a.write)
 		a.value = v->gpr[GPR_RAX] & size_mask(a.size);
-	if (!pio_access(vm, e->u.pio.port, &a))
+	if (!access_port(vm, e->u.pio.port, &a))
 		return;
 	if (!a.write)
 		v->gpr[GPR_RAX] = merge_rax(v->gpr[GPR_RAX], a.value, a.size);

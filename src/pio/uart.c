@@ -342,9 +342,9 @@ static void uart_detach(struct device *dev)
 	real_drain();
 	if (!u->saved_fifo)
 		real_write(REG_IIR, 0);
-	real_write(REG_LCR, u->saved_lcr);
 	real_write(REG_MCR, u->saved_mcr);
 	real_write(REG_IER, u->saved_ier);
+	real_write(REG_LCR, u->saved_lcr); /* last: its DLAB would hide IER */
 }
 
 /* Reading the real IIR lets go of the chip's "empty" interrupt, so that the next one is an edge. */

@@ -17,7 +17,7 @@
 /* Old CPUs force exits on CR3; those have no unrestricted guest either. */
 #define PROC_UNWANTED                                                                              \
 	(PROC_WINDOW | PROC_INVLPG | PROC_RDTSC | PROC_CR3_LOAD | PROC_CR3_STORE | PROC_MOV_DR)
-#define PROC2_NEEDED (PROC2_EPT | PROC2_UNRESTRICTED | PROC2_WBINVD)
+#define PROC2_NEEDED   (PROC2_EPT | PROC2_UNRESTRICTED | PROC2_WBINVD)
 /* ENCLS would run natively otherwise, on CPUs that have it. */
 #define PROC2_OPTIONAL PROC2_ENCLS
 #define EXIT_NEEDED                                                                                \

@@ -57,8 +57,8 @@ bool vmx_caps_has_proc2(uint64_t proc);
  * The controls that the back end runs with. -E_NOTSUP, with a sentence for the user in *ret_why,
  * if the CPU lacks one that is needed or forces one that is in the way.
  */
-int vmx_controls_choose(const struct vmx_caps *caps, struct vmx_controls *ret, const char **ret_why)
-	must_check;
+int vmx_controls_choose(
+	const struct vmx_caps *caps, struct vmx_controls *ret, const char **ret_why) must_check;
 
 /*
  * The start value of the timer that ends the guest's turn, in its own units. It is there for a

@@ -106,7 +106,8 @@ static int tables_of_ours(struct vmx_host *h)
 	uint64_t *d;
 
 	if (!resident_page || selector + 16 > RESIDENT_TSS) {
-		log_line("vmx: no room for a task state segment behind the firmware's %u bytes of GDT",
+		log_line("vmx: no room for a task state segment behind the firmware's %u bytes of "
+			 "GDT",
 			size);
 		return -E_NOTSUP;
 	}

@@ -11,9 +11,14 @@
 		VMCS_GUEST_BASE + 2 * (n)
 
 static const uint16_t slot_field[SLOT_COUNT] = {
-	SEGMENT_FIELDS(VSEG_ES), SEGMENT_FIELDS(VSEG_CS), SEGMENT_FIELDS(VSEG_SS),
-	SEGMENT_FIELDS(VSEG_DS), SEGMENT_FIELDS(VSEG_FS), SEGMENT_FIELDS(VSEG_GS),
-	SEGMENT_FIELDS(VSEG_LDTR), SEGMENT_FIELDS(VSEG_TR),
+	SEGMENT_FIELDS(VSEG_ES),
+	SEGMENT_FIELDS(VSEG_CS),
+	SEGMENT_FIELDS(VSEG_SS),
+	SEGMENT_FIELDS(VSEG_DS),
+	SEGMENT_FIELDS(VSEG_FS),
+	SEGMENT_FIELDS(VSEG_GS),
+	SEGMENT_FIELDS(VSEG_LDTR),
+	SEGMENT_FIELDS(VSEG_TR),
 	[SLOT_GDTR_LIMIT] = VMCS_GUEST_GDTR_LIMIT,
 	[SLOT_GDTR_BASE] = VMCS_GUEST_GDTR_BASE,
 	[SLOT_IDTR_LIMIT] = VMCS_GUEST_IDTR_LIMIT,
@@ -112,8 +117,7 @@ static void set_cr0(struct vmx *x, uint64_t value)
 	uint64_t fixed0 = x->caps.cr0_fixed0 & ~(CR0_PE | CR0_PG);
 
 	vmx_guest_set(x, SLOT_CR0_SHADOW, value);
-	vmx_guest_set(x, SLOT_CR0,
-		vmx_fix(value & ~(CR0_CD | CR0_NW), fixed0, x->caps.cr0_fixed1));
+	vmx_guest_set(x, SLOT_CR0, vmx_fix(value & ~(CR0_CD | CR0_NW), fixed0, x->caps.cr0_fixed1));
 	update_long_mode(x);
 }
 
@@ -121,8 +125,8 @@ static void set_cr0(struct vmx *x, uint64_t value)
 static void set_cr4(struct vmx *x, uint64_t value)
 {
 	vmx_guest_set(x, SLOT_CR4_SHADOW, value);
-	vmx_guest_set(x, SLOT_CR4,
-		vmx_fix(value | CR4_MCE, x->caps.cr4_fixed0, x->caps.cr4_fixed1));
+	vmx_guest_set(
+		x, SLOT_CR4, vmx_fix(value | CR4_MCE, x->caps.cr4_fixed0, x->caps.cr4_fixed1));
 }
 
 /* The MSRs that the processor holds for whoever is running. */
@@ -289,8 +293,8 @@ void vmx_get_seg(struct vcpu *v, enum vcpu_seg seg, struct vcpu_segment *ret)
 
 	if (is_table(seg)) {
 		at = seg == VSEG_GDTR ? SLOT_GDTR_LIMIT : SLOT_IDTR_LIMIT;
-		*ret = (struct vcpu_segment){.limit = (uint32_t)vmx_guest_get(x, at),
-			.base = vmx_guest_get(x, at + 1)};
+		*ret = (struct vcpu_segment){
+			.limit = (uint32_t)vmx_guest_get(x, at), .base = vmx_guest_get(x, at + 1)};
 		return;
 	}
 	ret->selector = (uint16_t)vmx_guest_get(x, at);
@@ -384,8 +388,8 @@ void vmx_dump(struct vcpu *v)
 	static const char *const seg_names[] = {"es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr"};
 	const struct vmx *x = vmx_of(v);
 
-	log_line("vmx: rip 0x%lx rsp 0x%lx rflags 0x%lx", vmx_get(v, VREG_RIP), vmx_get(v, VREG_RSP),
-		vmx_get(v, VREG_RFLAGS));
+	log_line("vmx: rip 0x%lx rsp 0x%lx rflags 0x%lx", vmx_get(v, VREG_RIP),
+		vmx_get(v, VREG_RSP), vmx_get(v, VREG_RFLAGS));
 	for (unsigned i = 0; i < GPR_COUNT; i += 4)
 		log_line("vmx: r%u 0x%lx r%u 0x%lx r%u 0x%lx r%u 0x%lx", i, v->gpr[i], i + 1,
 			v->gpr[i + 1], i + 2, v->gpr[i + 2], i + 3, v->gpr[i + 3]);

@@ -11,9 +11,9 @@
  * What the reasons mean. Those that aren't here can't come with the controls that are set; so that
  * their zeros say the same, all entries are kept as the difference from that.
  */
-#define MORE	   0x80u /* there is more to tell than the kind */
-#define UNEXPECTED (MORE | VMEXIT_REFUSED)
-#define KIND(k)	   ((k) ^ UNEXPECTED)
+#define MORE	     0x80u /* there is more to tell than the kind */
+#define UNEXPECTED   (MORE | VMEXIT_REFUSED)
+#define KIND(k)	     ((k) ^ UNEXPECTED)
 #define KIND_MORE(k) KIND(MORE | (k))
 static const uint8_t kind_of[REASON_COUNT] = {
 	[REASON_INTERRUPT] = KIND(VMEXIT_INTR),
@@ -27,7 +27,7 @@ static const uint8_t kind_of[REASON_COUNT] = {
 	[REASON_HLT] = KIND(VMEXIT_HLT),
 	[REASON_INVD] = KIND(VMEXIT_CACHE),
 	[REASON_RDPMC] = KIND(VMEXIT_UNDEFINED),
-	[REASON_RSM ... REASON_VMXON] = KIND(VMEXIT_UNDEFINED),
+	[REASON_RSM... REASON_VMXON] = KIND(VMEXIT_UNDEFINED),
 	[REASON_CR] = KIND_MORE(VMEXIT_CR),
 	[REASON_IO] = KIND_MORE(VMEXIT_PIO),
 	[REASON_RDMSR] = KIND_MORE(VMEXIT_MSR),
@@ -156,15 +156,14 @@ static void normalise_msr(const struct vcpu *v, struct vmexit *ret, bool write)
 {
 	ret->u.msr.index = (uint32_t)v->gpr[GPR_RCX];
 	ret->u.msr.write = write;
-	ret->u.msr.value =
-		write ? v->gpr[GPR_RDX] << 32 | (uint32_t)v->gpr[GPR_RAX] : 0;
+	ret->u.msr.value = write ? v->gpr[GPR_RDX] << 32 | (uint32_t)v->gpr[GPR_RAX] : 0;
 }
 
 /* DR6 bits that a debug exception reports: B0 to B3, BD, BS. */
-#define DR6_CAUSES   0x600full
-#define DR6_CLEARED  0x000full
-#define VECTOR_AC    17u
-#define DR7_GD	     BIT(13)
+#define DR6_CAUSES  0x600full
+#define DR6_CLEARED 0x000full
+#define VECTOR_AC   17u
+#define DR7_GD	    BIT(13)
 
 /*
  * #DB and #AC exit only because a guest could arrange that their delivery raises them again for
@@ -324,8 +323,8 @@ static __attribute__((noinline)) void prepare_entry(struct vcpu *v)
 		inject(v);
 	if (v->want_window != x->window_armed) {
 		x->window_armed = v->want_window;
-		vmx_write(VMCS_PROC_CONTROLS,
-			x->controls.proc | (v->want_window ? PROC_WINDOW : 0));
+		vmx_write(
+			VMCS_PROC_CONTROLS, x->controls.proc | (v->want_window ? PROC_WINDOW : 0));
 	}
 }
 

@@ -121,9 +121,9 @@ static inline struct vmx *vmx_of(struct vcpu *v)
 }
 
 /* regs.c */
-void vmx_guest_reset(struct vmx *x);	  /* soft: the state after power-on */
-void vmx_guest_to_vmcs(struct vmx *x);	  /* then live */
-void vmx_guest_from_vmcs(struct vmx *x);  /* then not live */
+void vmx_guest_reset(struct vmx *x);	 /* soft: the state after power-on */
+void vmx_guest_to_vmcs(struct vmx *x);	 /* then live */
+void vmx_guest_from_vmcs(struct vmx *x); /* then not live */
 uint64_t vmx_guest_get(const struct vmx *x, enum vmx_slot slot);
 void vmx_guest_set(struct vmx *x, enum vmx_slot slot, uint64_t value);
 void vmx_set_interruptibility(struct vmx *x, uint64_t value);
@@ -145,8 +145,7 @@ void vmx_dump(struct vcpu *v);
 #define CR4_ABSORBED CR4_MCE
 #define CR4_OWNED    (~CR4_DIRECT)
 /* VME, PVI, TSD, DE, PSE, PAE, PGE, OSFXSR, OSXMMEXCPT, FSGSBASE, OSXSAVE, SMEP, SMAP. */
-#define CR4_DIRECT                                                                                 \
-	(BITS(5, 0) | BIT(7) | BIT(9) | BIT(10) | BIT(16) | BIT(18) | BIT(20) | BIT(21))
+#define CR4_DIRECT   (BITS(5, 0) | BIT(7) | BIT(9) | BIT(10) | BIT(16) | BIT(18) | BIT(20) | BIT(21))
 
 /* host.c */
 void vmx_host_save(struct vmx *x);

@@ -8,24 +8,24 @@
 #include "core/msr.h"
 #include "vmx/state.h"
 
-#define CPUID_1_ECX_VMX	       BIT(5)
-#define CPUID_1_ECX_XSAVE      BIT(26)
-#define FEATURE_LOCK	       BIT(0)
-#define FEATURE_VMX	       BIT(2) /* outside SMX operation */
-#define CR4_OSFXSR	       BIT(9)
-#define CR4_CET		       BIT(23)
-#define EPTP_WB		       6u
-#define EPTP_WALK4	       (3u << 3)
-#define GUEST_VPID	       1u
+#define CPUID_1_ECX_VMX	  BIT(5)
+#define CPUID_1_ECX_XSAVE BIT(26)
+#define FEATURE_LOCK	  BIT(0)
+#define FEATURE_VMX	  BIT(2) /* outside SMX operation */
+#define CR4_OSFXSR	  BIT(9)
+#define CR4_CET		  BIT(23)
+#define EPTP_WB		  6u
+#define EPTP_WALK4	  (3u << 3)
+#define GUEST_VPID	  1u
 /* #DB, #AC and #MC: see exception_exit. */
-#define EXCEPTIONS	       (BIT(1) | BIT(17) | BIT(18))
+#define EXCEPTIONS	  (BIT(1) | BIT(17) | BIT(18))
 
 /* SDM vol. 3C "MSR-Bitmap Address": four parts of 1 KiB. */
-#define BITMAP_READ	       0u
-#define BITMAP_WRITE	       2048u
-#define BITMAP_HIGH	       1024u
-#define MSR_RANGE	       0x2000u
-#define MSR_HIGH	       0xc0000000u
+#define BITMAP_READ	  0u
+#define BITMAP_WRITE	  2048u
+#define BITMAP_HIGH	  1024u
+#define MSR_RANGE	  0x2000u
+#define MSR_HIGH	  0xc0000000u
 
 static struct vmx_caps caps_read(void)
 {

@@ -4,24 +4,24 @@
 #include "hw/cpu.h"
 #include "hw/mmio.h"
 
-#define CR0_KEPT     (CR0_PG | CR0_WP | CR0_ET | CR0_PE)
-#define CR4_MCE	     0x40ull
-#define PTE_PRESENT  1u
-#define PTE_WRITE    2u
-#define PTE_LARGE    0x80u
-#define PDPTES	     (GUEST_DATA + 0x100)
-#define PAE_MARK     (GUEST_DATA + 0x200)
-#define PAE_PD	     (GUEST_DATA + 0x1000)
-#define LAPIC_ID     0xfee00020u
-#define LAPIC_ICR    0xfee00300u
-#define LAPIC_ICR2   0xfee00310u
-#define ICR_NMI	     0x4400u /* NMI, assert, physical destination */
-#define NMI_VECTOR   2u
+#define CR0_KEPT    (CR0_PG | CR0_WP | CR0_ET | CR0_PE)
+#define CR4_MCE	    0x40ull
+#define PTE_PRESENT 1u
+#define PTE_WRITE   2u
+#define PTE_LARGE   0x80u
+#define PDPTES	    (GUEST_DATA + 0x100)
+#define PAE_MARK    (GUEST_DATA + 0x200)
+#define PAE_PD	    (GUEST_DATA + 0x1000)
+#define LAPIC_ID    0xfee00020u
+#define LAPIC_ICR   0xfee00300u
+#define LAPIC_ICR2  0xfee00310u
+#define ICR_NMI	    0x4400u /* NMI, assert, physical destination */
+#define NMI_VECTOR  2u
 
 static void write_gdt(struct bench *b)
 {
-	static const uint64_t gdt[] = {0, 0x00cf9b000000ffff, 0x00af9b000000ffff,
-		0x00cf93000000ffff, 0x00009b000000ffff};
+	static const uint64_t gdt[] = {
+		0, 0x00cf9b000000ffff, 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00009b000000ffff};
 
 	for (unsigned i = 0; i < array_size(gdt); i++)
 		bench_poke(b, GUEST_DATA + i * 8, 8, gdt[i]);

@@ -7,9 +7,7 @@
 #include "bench.h"
 #include "hw/cpu.h"
 #include "hw/port.h"
-#ifdef WITH_VMX
 #include "vmx/vmx.h"
-#endif
 
 #define COM1	       0x3f8u
 #define COM1_LSR       (COM1 + 5)
@@ -79,9 +77,7 @@ static const char *set_up(struct bench *b)
 	void *arena = pages(ARENA_PAGES);
 	EFI_EVENT event;
 
-#ifdef WITH_VMX
 	vmx_set_resident_page(pages(1));
-#endif
 	b->ops = choose();
 	if (!b->ops)
 		return "no back end";

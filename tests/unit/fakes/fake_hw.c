@@ -68,6 +68,17 @@ uint64_t hw_tsc(void)
 	return fake_hw.tsc += fake_hw.tsc_step;
 }
 
+bool hw_irq_enabled(void)
+{
+	return fake_hw.irq_enabled;
+}
+
+void hw_interrupt_window(void)
+{
+	if (fake_hw.window)
+		fake_hw.window();
+}
+
 uint64_t hw_read_xcr0(void)
 {
 	return fake_hw.xcr0;

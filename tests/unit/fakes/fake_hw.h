@@ -31,6 +31,8 @@ struct fake_hw {
 	unsigned log_count;	/* accesses in all; only the first FAKE_LOG_MAX are kept */
 	uint64_t tsc, tsc_step; /* each hw_tsc() adds tsc_step */
 	uint64_t xcr0;
+	bool irq_enabled;
+	void (*window)(void); /* what the firmware does when it may take interrupts */
 };
 
 extern struct fake_hw fake_hw;

@@ -234,8 +234,11 @@ static uint32_t read_block(struct fake_ide_channel *c, unsigned reg, unsigned si
 
 	if (!c->drive[0].present && !c->drive[1].present)
 		return FAKE_IDE_GONE;
-	if (!d->present)
+	/* Device 0 answers for an absent device 1, with a status of 0. */
+	if (!d->present && reg == 7)
 		return 0;
+	if (!d->present)
+		d = &c->drive[0];
 	switch (reg) {
 	case 0:
 		return read_data(d, size);

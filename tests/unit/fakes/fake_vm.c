@@ -6,38 +6,12 @@
 
 #include <string.h>
 
-struct fake_irqchip fake_irqchip;
-
-static void set_line(void *chip, unsigned irq, bool high)
-{
-	struct fake_irqchip *c = chip;
-
-	if (irq >= 16)
-		return;
-	c->raised[irq] += high && !c->line[irq];
-	c->line[irq] = high;
-}
-
-static bool pending(void *chip)
-{
-	(void)chip;
-	return false;
-}
-
-static int acknowledge(void *chip)
-{
-	(void)chip;
-	return -1;
-}
-
-static const struct irqchip_ops irqchip_ops = {set_line, pending, acknowledge};
+struct fake_lines fake_irqchip;
 
 void fake_vm_init(struct vm *vm)
 {
 	memset(vm, 0, sizeof(*vm));
-	memset(&fake_irqchip, 0, sizeof(fake_irqchip));
-	vm->irqchip = &irqchip_ops;
-	vm->irqchip_state = &fake_irqchip;
+	fake_lines_init(&fake_irqchip, vm);
 }
 
 void vm_request_stop(struct vm *vm, enum vm_stop_reason reason)

@@ -6,13 +6,9 @@
 #define POSTERN_FAKE_VM_H
 
 #include "core/vm.h"
+#include "fakes/fake_lines.h"
 
-struct fake_irqchip {
-	bool line[16];
-	unsigned raised[16]; /* rising edges */
-};
-
-extern struct fake_irqchip fake_irqchip;
+extern struct fake_lines fake_irqchip;
 
 /* An empty machine without memory, with the interrupt controller in it. */
 void fake_vm_init(struct vm *vm);

@@ -1,0 +1,164 @@
+"""Checks that read the source tree and build nothing. Each returns what is wrong, one line each."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Which rooms the files of a room may include. Arrows point up only; src/efi is on top of all. The CPU
+# back ends see no more of core than the contract and what belongs to it.
+ROOMS: dict[str, set[str]] = {
+    "base": set(),
+    "hw": {"base"},
+    "core": {"base", "hw"},
+    "vmx": {"base", "hw", "core/vcpu.h", "core/fpu.h", "core/slpt.h", "core/msr.h"},
+    "svm": {"base", "hw", "core/vcpu.h", "core/fpu.h", "core/slpt.h", "core/msr.h"},
+    "mmio": {"base", "core"},
+    # Ports that are forwarded to the real 8042 and UART need hw.
+    "pio": {"base", "core", "hw"},
+    "pci": {"base", "core", "hw"},
+    "irq": {"base", "core", "hw"},
+    "iommu": {"base", "hw"},
+    "dma": {"base", "core", "hw", "iommu"},
+    "guest": {"base", "core"},
+}
+ROOMS["efi"] = set(ROOMS)
+
+# What freestanding code may have from outside the tree: headers without a library behind them.
+COMPILER_HEADERS = {"stdarg.h", "stdbool.h", "stddef.h", "stdint.h"}
+
+# The only files of src/efi that tests build on a host see no UEFI header either.
+PURE_EFI = {"config.c", "config.h", "ramplan.c", "ramplan.h", "stages.c", "stages.h"}
+
+# Put together here, so that this file doesn't find itself.
+MARKS = re.compile("|".join(["TO" + "DO", "FIX" + "ME", "X" * 3]))
+
+
+def tracked(*patterns: str) -> list[Path]:
+    """Files of the tree that git knows, or would add; by glob on the name."""
+    listing = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    return [ROOT / name for name in listing if (ROOT / name).is_file()]
+
+
+def c_files() -> list[Path]:
+    return tracked("*.c", "*.h")
+
+
+def run(command: Iterable[str | Path]) -> list[str]:
+    """The output of a checker that failed, line by line."""
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 0:
+        return []
+    return done.stdout.splitlines() or [f"{command} failed without a word"]
+
+
+def check_format() -> list[str]:
+    return run(["clang-format", "--dry-run", "--Werror", *c_files()])
+
+
+def includes_of(path: Path) -> list[tuple[int, str, str]]:
+    """Line, kind of quote and name of each #include."""
+    found = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        if match := re.match(r'\s*#\s*include\s*(["<])([^">]+)[">]', line):
+            found.append((number, match[1], match[2]))
+    return found
+
+
+def is_allowed(room: str, path: Path, quote: str, name: str) -> bool:
+    if quote == "<":
+        if name in COMPILER_HEADERS:
+            return True
+        if room != "efi":
+            return False
+        return name == "ini.h" if path.name in PURE_EFI else name.startswith("efi")
+    other = name.split("/")[0]
+    if other == room:
+        return not (path.name in PURE_EFI and name == "efi/uefi.h")
+    return other in ROOMS[room] or name in ROOMS[room]
+
+
+def check_includes() -> list[str]:
+    problems = []
+    for path in tracked("src/*.c", "src/*.h", "src/*.S"):
+        parts = path.relative_to(ROOT / "src").parts
+        room = parts[0]
+        if parts[:2] == ("efi", "inih"):
+            continue  # stands in for the C library
+        for number, quote, name in includes_of(path):
+            if room not in ROOMS or not is_allowed(room, path, quote, name):
+                problems.append(f"{path.relative_to(ROOT)}:{number}: {room} may not include {name}")
+    return problems
+
+
+def check_marks() -> list[str]:
+    problems = []
+    for path in tracked("*.c", "*.h", "*.S", "*.py", "*.sh", "CMakeLists.txt", "*.cmake", "tools/*"):
+        for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
+            if MARKS.search(line):
+                problems.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()}")
+    return problems
+
+
+def check_shell() -> list[str]:
+    scripts = []
+    for path in tracked():
+        with path.open("rb") as stream:
+            first = stream.readline(64)
+        if re.match(rb"#!\s*/bin/(ba)?sh\b", first):
+            scripts.append(path)
+    return run(["shellcheck", "--external-sources", *scripts])
+
+
+def check_cppcheck() -> list[str]:
+    return run(
+        [
+            "cppcheck",
+            "--quiet",
+            "--std=c11",
+            "--platform=unix64",
+            "--enable=warning,portability",
+            "--inline-suppr",
+            "--suppress=missingInclude",
+            "--suppress=missingIncludeSystem",
+            "--error-exitcode=1",
+            "-j2",
+            "-Isrc",
+            *[path for path in tracked("src/*.c") if "efi/inih" not in str(path)],
+        ]
+    )
+
+
+# Name, the program that it needs (None: none), and the check.
+CHECKS: dict[str, tuple[str | None, Callable[[], list[str]]]] = {
+    "style/format": ("clang-format", check_format),
+    "style/includes": (None, check_includes),
+    "style/marks": (None, check_marks),
+    "style/shellcheck": ("shellcheck", check_shell),
+    "style/cppcheck": ("cppcheck", check_cppcheck),
+}
+
+
+def skip_reason(name: str) -> str | None:
+    program = CHECKS[name][0]
+    if program and not shutil.which(program):
+        return f"{program} isn't installed"
+    return None

@@ -1,0 +1,551 @@
+"""The system tests: whole machines from power-on, one table of cases.
+
+    cases.py NAME --build FOLDER --folder FOLDER
+
+runs one and says why it failed; exit code 0: passed, 1: failed, 77: skipped. ./check runs them all.
+Those with a tiny guest (tests/guest) put Postern onto a small ESP of their own, and a marker where a
+host OS would be; the others take the demo's disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import demo
+from machine import Bochs, Ending, Machine, MachineError, Qemu, kvm_problem
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SKIPPED = 77
+
+CONFIG_FILE = r"\EFI\postern\postern.conf"
+HOST = r"\EFI\Linux\host.efi"
+REMOVABLE = r"\EFI\BOOT\BOOTX64.EFI"
+
+# Seconds that firmware may take to its first boot option, with another test beside it.
+FIRMWARE = 60
+STEP = 60
+
+
+class Failure(Exception):
+    """What was expected and didn't come."""
+
+
+class Skip(Exception):
+    """Why a case can't run here."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """Where a case finds what was built, and where it leaves what it writes."""
+
+    build: Path
+    folder: Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    run: Callable[[Context], None]
+    needs: tuple[str, ...]
+    """Targets of the build, and "image" for the demo's disk."""
+    timeout: int = 150
+
+
+# ---- what lies on an ESP ----
+
+
+def make_config(
+    *,
+    postern: str = "",
+    guest: str = "tiny-next",
+    more_guest: str = "",
+    boot: str = HOST,
+    devices: str = "",
+) -> str:
+    """A postern.conf; its kernel key is always in line 4."""
+    lines = ["[postern]", "log = serial", "[guest]", f"kernel = \\EFI\\postern\\{guest}"]
+    lines += ["memory = 64M", "display = none"] if "memory" not in more_guest else []
+    lines += more_guest.splitlines()
+    lines += ["[postern]", *postern.splitlines()]
+    lines += ["[boot]", f"path = {boot}"] if boot else []
+    return "\n".join([*lines, devices, ""])
+
+
+RESTRICTED = "[device nvme]\nmatch = class:0108\nmode = restricted\n[device ide]\nmatch = class:0101\nmode = restricted"
+
+
+def make_esp(
+    context: Context,
+    config: str | bytes | None,
+    *,
+    name: str = "esp",
+    loader: str = "postern.efi",
+    marker: bool = True,
+) -> Path:
+    """An ESP as a folder: the loader for the firmware, Postern, all tiny guests, the marker."""
+    esp = context.folder / name
+    shutil.rmtree(esp, ignore_errors=True)
+    (esp / "EFI/BOOT").mkdir(parents=True)
+    (esp / "EFI/postern").mkdir()
+    (esp / "EFI/Linux").mkdir()
+    shutil.copyfile(context.build / loader, esp / "EFI/BOOT/BOOTX64.EFI")
+    shutil.copyfile(context.build / "postern.efi", esp / "EFI/postern/postern.efi")
+    for guest in (context.build / "guests").glob("tiny-*"):
+        shutil.copyfile(guest, esp / "EFI/postern" / guest.name)
+    if marker:
+        shutil.copyfile(context.build / "marker.efi", esp / "EFI/Linux/host.efi")
+    if config is not None:
+        data = config if isinstance(config, bytes) else config.encode("ascii")
+        (esp / "EFI/postern/postern.conf").write_bytes(data)
+    return esp
+
+
+def make_next_esp(context: Context) -> Path:
+    """A second disk: what the firmware starts when Postern's entry is through."""
+    esp = context.folder / "next"
+    shutil.rmtree(esp, ignore_errors=True)
+    (esp / "EFI/BOOT").mkdir(parents=True)
+    shutil.copyfile(context.build / "marker.efi", esp / "EFI/BOOT/BOOTX64.EFI")
+    return esp
+
+
+# ---- machines ----
+
+CONTROLLERS = {
+    "ahci": ("-device", "ide-hd,drive=esp,bus=ide.0,bootindex=0"),
+    "nvme": ("-device", "nvme,drive=esp,serial=postern,bootindex=0"),
+    "ide": ("-device", "piix3-ide,id=pata,addr=4", "-device", "ide-hd,drive=esp,bus=pata.0,bootindex=0"),
+}
+
+
+def accelerator() -> str:
+    accel = os.environ.get("ACCEL", "tcg")
+    if accel == "kvm" and (problem := kvm_problem()):
+        raise Skip(f"ACCEL=kvm: {problem}")
+    return accel
+
+
+def folder_drive(folder: Path, name: str) -> tuple[str, str]:
+    return ("-drive", f"file=fat:rw:{folder.resolve()},format=raw,if=none,id={name}")
+
+
+def qemu(
+    context: Context,
+    esp: Path,
+    *,
+    bus: str = "ahci",
+    second: Path | None = None,
+    memory: int = 512,
+    cpu: str | None = None,
+) -> Qemu:
+    options = [*folder_drive(esp, "esp"), *CONTROLLERS[bus]]
+    if second:
+        options += [*folder_drive(second, "second"), "-device", "ide-hd,drive=second,bus=ide.1,bootindex=1"]
+    return Qemu(
+        context.folder,
+        None,
+        memory=memory,
+        accel=accelerator(),
+        cpu=cpu,
+        display=None,
+        options=options,
+    )
+
+
+def bochs(context: Context, esp: Path) -> Bochs:
+    """Bochs takes no folder for a disk, so that this makes an image."""
+    if not shutil.which("bochs-bin"):
+        raise Skip("Bochs isn't installed")
+    empty = context.folder / "empty"
+    empty.write_bytes(bytes(1 << 20))
+    image = context.folder / "disk.img"
+    command = [ROOT / "guest-image/build-disk", "--esp", esp, "--root", empty, "--out", image]
+    subprocess.run(command, check=True)
+    return Bochs(context.folder, image)
+
+
+# ---- what machines have to say ----
+
+
+def expect(machine: Machine, pattern: str, timeout: float = STEP) -> re.Match[str]:
+    """Waits for a line, but not longer than until Postern or the marker is through."""
+    return machine.expect(pattern, timeout)
+
+
+def expect_line(machine: Machine, text: str, timeout: float = STEP) -> None:
+    expect(machine, re.escape(text) + r"\r?\n", timeout)
+
+
+def expect_marker(machine: Machine, path: str) -> None:
+    expect_line(machine, f"marker: started from {path}")
+    expect_end(machine, Ending.OFF)
+
+
+def expect_end(machine: Machine, ending: Ending) -> None:
+    got = machine.wait(timeout=30)
+    if got is not ending:
+        raise Failure(f"{got.value}, and not: {ending.value}")
+
+
+def expect_start(machine: Machine) -> None:
+    expect(machine, r"postern: starting, version \d", FIRMWARE)
+
+
+def check_once(machine: Machine, pattern: str) -> None:
+    found = [line.text for line in machine.lines() if re.search(pattern, line.text)]
+    if len(found) != 1:
+        raise Failure(f"{len(found)} lines have {pattern!r}, and not one: {found}")
+
+
+# ---- failures before the guest ----
+
+
+@dataclasses.dataclass(frozen=True)
+class Refusal:
+    """A machine on which Postern can't start its guest, what it has to say, and what it has to do."""
+
+    config: str | bytes | None
+    line: str
+    """The whole of the one line, behind "postern: ", as a regular expression."""
+    after: str = "continue"
+    """continue, next, shutdown or menu: what has to happen then."""
+    spoil: Callable[[Path], None] | None = None
+    """Breaks something on the ESP."""
+    cpu: str | None = None
+    memory: int = 512
+
+
+def at_key(line: int, key: str, reason: str) -> str:
+    return re.escape(f"{CONFIG_FILE}:{line}: {key}: ") + reason
+
+
+def expect_after(machine: Machine, after: str) -> None:
+    if after == "continue":
+        expect_line(machine, f"postern: booting {HOST}")
+        expect_marker(machine, HOST)
+    elif after == "next":
+        expect_marker(machine, REMOVABLE)
+    elif after == "shutdown":
+        expect_end(machine, Ending.OFF)
+        if machine.first_line("marker:"):
+            raise Failure("something was started before the machine went off")
+    else:
+        # The boot manager's menu, drawn with escape sequences between the words.
+        expect(machine, r"Boot Manager|Select Language|Select Entry")
+
+
+def refuse(refusal: Refusal) -> Callable[[Context], None]:
+    def run(context: Context) -> None:
+        esp = make_esp(context, refusal.config)
+        if refusal.spoil:
+            refusal.spoil(esp)
+        second = make_next_esp(context) if refusal.after == "next" else None
+        with qemu(
+            context, esp, second=second, memory=refusal.memory, cpu=refusal.cpu
+        ) as machine:
+            expect_start(machine)
+            expect(machine, rf"postern: {refusal.line}\r?\n")
+            expect_after(machine, refusal.after)
+            check_once(machine, rf"postern: {refusal.line}$")
+
+    return run
+
+
+def remove(name: str) -> Callable[[Path], None]:
+    return lambda esp: (esp / name).unlink()
+
+
+def truncate(name: str, size: int) -> Callable[[Path], None]:
+    return lambda esp: os.truncate(esp / name, size)
+
+
+def write_garbage(name: str) -> Callable[[Path], None]:
+    return lambda esp: (esp / name).write_bytes(b"MZ" + bytes(range(256)) * 64) and None
+
+
+NOT_FOUND = r".*no such file.*"
+
+REFUSALS: dict[str, Refusal] = {
+    "config-missing": Refusal(None, re.escape(CONFIG_FILE) + r": .+", "next"),
+    "config-unknown-key": Refusal(
+        make_config(more_guest="kernle = x"),
+        at_key(7, "kernle", "unknown key in this section"),
+    ),
+    "config-unknown-section": Refusal(
+        make_config(postern="on_failure = shutdown", devices="[devices]"),
+        re.escape(f"{CONFIG_FILE}:11: [devices]: unknown section"),
+        "shutdown",
+    ),
+    "config-bad-value": Refusal(
+        make_config(postern="time_limit = soon\non_failure = next"),
+        at_key(8, "time_limit", '"soon" isn\'t a number of seconds'),
+        "next",
+    ),
+    "config-truncated": Refusal(
+        b"[boot]\npath = " + HOST.encode() + b"\n[guest]\nker",
+        re.escape(f"{CONFIG_FILE}:4: ") + r"neither .*",
+    ),
+    "config-not-text": Refusal(
+        b"[boot]\npath = " + HOST.encode() + b"\n\0\xff\n",
+        re.escape(f"{CONFIG_FILE}:3: ") + r"byte 0x00 in column 1 isn't ASCII text",
+    ),
+    "kernel-missing": Refusal(
+        make_config(), at_key(4, "kernel", NOT_FOUND), spoil=remove("EFI/postern/tiny-next")
+    ),
+    "kernel-truncated": Refusal(
+        make_config(postern="on_failure = next"),
+        at_key(4, "kernel", "truncated: 1500 bytes .*"),
+        "next",
+        spoil=truncate("EFI/postern/tiny-next", 1500),
+    ),
+    "kernel-garbage": Refusal(
+        make_config(postern="on_failure = shutdown"),
+        at_key(4, "kernel", r"not a Linux kernel \(bzImage\)"),
+        "shutdown",
+        spoil=write_garbage("EFI/postern/tiny-next"),
+    ),
+    "initramfs-missing": Refusal(
+        make_config(more_guest="initramfs = \\EFI\\nowhere", postern="on_failure = menu"),
+        at_key(7, "initramfs", NOT_FOUND),
+        "menu",
+    ),
+    "memory-too-much": Refusal(
+        make_config(more_guest="memory = 1G"), at_key(5, "memory", r".+")
+    ),
+    "memory-too-little": Refusal(
+        make_config(more_guest="memory = 32M\ninitramfs = \\EFI\\postern\\big"),
+        at_key(5, "memory", r"kernel and initramfs need \d+ MiB, and there are 32"),
+        spoil=lambda esp: (esp / "EFI/postern/big").write_bytes(bytes(20 << 20)) and None,
+    ),
+    "no-virtualization": Refusal(
+        make_config(), r"processor: .+", cpu="EPYC,-svm"
+    ),
+}
+
+
+# ---- ends of the guest ----
+
+
+@dataclasses.dataclass(frozen=True)
+class GuestEnd:
+    guest: str
+    reason: str
+    """vm_stop_name()."""
+    postern: str = ""
+    after: str = "continue"
+    timeout: float = STEP
+
+
+ENDS: dict[str, GuestEnd] = {
+    "guest-boot": GuestEnd("tiny-boot", "asked to boot"),
+    "guest-next": GuestEnd("tiny-next", "asked to boot", after="next"),
+    "guest-fail": GuestEnd("tiny-fail", "reported a failure", "on_failure = next", "next"),
+    "guest-poweroff": GuestEnd("tiny-poweroff", "power off", "on_poweroff = shutdown", "shutdown"),
+    "guest-reset": GuestEnd("tiny-reset", "reset", "on_reset = next", "next"),
+    "guest-reset-8042": GuestEnd("tiny-reset-8042", "reset"),
+    "guest-triple-fault": GuestEnd("tiny-triple", "triple fault", "on_triple_fault = menu", "menu"),
+    "guest-hang": GuestEnd("tiny-hang", "time limit", "time_limit = 5"),
+    "guest-halt": GuestEnd("tiny-halt", "power off"),
+}
+
+
+def check_ticks(machine: Machine) -> None:
+    """The firmware's timer has to have ticked while the guest ran, unless that was too short."""
+    line = expect(machine, r"postern: firmware ticks: (\d+) before, (\d+) during, (\d+) after")
+    if not int(line[1]) or not int(line[3]):
+        raise Failure(f"the firmware's timer stood still: {line[0]}")
+
+
+def expect_guest_end(machine: Machine, end: GuestEnd) -> None:
+    expect_start(machine)
+    expect_line(machine, f"{end.guest}: started")
+    expect_line(machine, f"postern: guest ended: {end.reason}", end.timeout)
+    expect(machine, r"postern: exits: .+")
+    check_ticks(machine)
+    expect(machine, r"postern: handed back: .+")
+    expect_after(machine, end.after)
+    if stray := machine.first_line("still here"):
+        raise Failure(stray.text)
+
+
+def end_guest(end: GuestEnd) -> Callable[[Context], None]:
+    def run(context: Context) -> None:
+        esp = make_esp(context, make_config(guest=end.guest, postern=end.postern))
+        second = make_next_esp(context) if end.after == "next" else None
+        with qemu(context, esp, second=second) as machine:
+            expect_guest_end(machine, end)
+
+    return run
+
+
+def run_no_device(context: Context) -> None:
+    """A device section that nothing matches is said, and the guest runs without."""
+    config = make_config(guest="tiny-boot", devices="[device x]\nmatch = id:dead:beef\nmode = restricted")
+    with qemu(context, make_esp(context, config)) as machine:
+        expect_start(machine)
+        expect(machine, r"postern: device.*(no|none).*\r?\n")
+        expect_line(machine, "tiny-boot: started")
+        expect_after(machine, "continue")
+
+
+def run_hang_ticks(context: Context) -> None:
+    """Five seconds of a guest that never exits by itself: the firmware ticks all the while."""
+    config = make_config(guest="tiny-hang", postern="time_limit = 5")
+    with qemu(context, make_esp(context, config)) as machine:
+        expect_line(machine, "tiny-hang: started", FIRMWARE + STEP)
+        line = expect(machine, r"postern: firmware ticks: (\d+) before, (\d+) during, (\d+) after")
+        # 10 ms each; a busy machine may lose some.
+        if int(line[2]) < 250:
+            raise Failure(f"too few ticks in 5 s: {line[0]}")
+        expect_after(machine, "continue")
+
+
+def expect_hostile(machine: Machine) -> None:
+    expect_line(machine, "tiny-hostile: started", FIRMWARE + STEP)
+    expect_line(machine, "tiny-hostile: alive", 240)
+    expect_line(machine, "postern: guest ended: asked to boot")
+    expect_marker(machine, REMOVABLE)
+    if wrong := [line.text for line in machine.lines() if "WRONG" in line.text]:
+        raise Failure("; ".join(wrong))
+
+
+def run_hostile(bus: str) -> Callable[[Context], None]:
+    def run(context: Context) -> None:
+        esp = make_esp(context, make_config(guest="tiny-hostile", devices=RESTRICTED))
+        with qemu(context, esp, bus=bus, second=make_next_esp(context)) as machine:
+            expect_hostile(machine)
+
+    return run
+
+
+def run_bochs_end(end: GuestEnd) -> Callable[[Context], None]:
+    def run(context: Context) -> None:
+        esp = make_esp(context, make_config(guest=end.guest, postern=end.postern))
+        with bochs(context, esp) as machine:
+            expect_guest_end(machine, end)
+
+    return run
+
+
+# ---- the inventory ----
+
+
+def check_inventory(machine: Machine) -> None:
+    expect(machine, r"inventory: \d+ items", FIRMWARE + STEP)
+    line = expect(machine, r"inventory: (\d+) passed, (\d+) failed", 240)
+    if line[2] != "0":
+        said = [line.text for line in machine.lines() if re.match(r"inventory: run \d+: .* was ", line.text)]
+        raise Failure(f"{line[0]}: " + "; ".join(said[:4]))
+    expect_end(machine, Ending.OFF)
+
+
+def run_inventory(bus: str) -> Callable[[Context], None]:
+    def run(context: Context) -> None:
+        esp = make_esp(context, make_config(devices=RESTRICTED), loader="inventory.efi")
+        with qemu(context, esp, bus=bus) as machine:
+            check_inventory(machine)
+
+    return run
+
+
+def run_inventory_bochs(context: Context) -> None:
+    esp = make_esp(context, make_config(devices=RESTRICTED), loader="inventory.efi")
+    with bochs(context, esp) as machine:
+        check_inventory(machine)
+
+
+# ---- the whole way, with the demo's disk ----
+
+
+def demo_image(context: Context) -> Path:
+    return context.build / "image/disk.img"
+
+
+def check_boot(machine: Machine) -> None:
+    if problems := demo.run_alone(machine, bare=False):
+        raise Failure("; ".join(problems))
+
+
+def run_boot(bus: str) -> Callable[[Context], None]:
+    def run(context: Context) -> None:
+        check_boot(Qemu(context.folder, demo_image(context), bus=bus, accel=accelerator()))
+
+    return run
+
+
+def run_boot_bochs(context: Context) -> None:
+    if not shutil.which("bochs-bin"):
+        raise Skip("Bochs isn't installed")
+    check_boot(Bochs(context.folder, demo_image(context)))
+
+
+def run_wrong_passphrase(context: Context) -> None:
+    """Three wrong answers: the guest gives up, and on_failure, continue, starts the host all the same."""
+    with Qemu(context.folder, demo_image(context), accel=accelerator()) as machine:
+        for _ in range(3):
+            machine.expect(r"Passphrase: ", 180)
+            machine.send("wrong\n")
+        expect_line(machine, "postern-guest: authentication failed", 120)
+        expect_line(machine, "postern: guest ended: reported a failure")
+        expect(machine, demo.HOST_UP, 120)
+        expect_end(machine, Ending.OFF)
+
+
+# ---- the table ----
+
+SMALL = ("postern.efi", "marker.efi", "guests")
+
+CASES: dict[str, Case] = {
+    **{f"system/{name}": Case(refuse(refusal), SMALL) for name, refusal in REFUSALS.items()},
+    **{f"system/{name}": Case(end_guest(end), SMALL) for name, end in ENDS.items()},
+    "system/no-device": Case(run_no_device, SMALL),
+    "system/hang-ticks": Case(run_hang_ticks, SMALL),
+    "system/hostile": Case(run_hostile("ahci"), SMALL, 360),
+    "system/hostile-nvme": Case(run_hostile("nvme"), SMALL, 360),
+    "system/hostile-ide": Case(run_hostile("ide"), SMALL, 360),
+    "system/bochs-guest-boot": Case(run_bochs_end(ENDS["guest-boot"]), SMALL, 240),
+    "system/bochs-guest-hang": Case(run_bochs_end(ENDS["guest-hang"]), SMALL, 300),
+    "system/inventory-nvme": Case(run_inventory("nvme"), (*SMALL, "inventory.efi"), 360),
+    "system/inventory-ide": Case(run_inventory("ide"), (*SMALL, "inventory.efi"), 360),
+    "system/inventory-bochs": Case(run_inventory_bochs, (*SMALL, "inventory.efi"), 480),
+    "system/qemu-nvme": Case(run_boot("nvme"), ("postern.efi", "image"), 400),
+    "system/qemu-ide": Case(run_boot("ide"), ("postern.efi", "image"), 400),
+    "system/bochs-ide": Case(run_boot_bochs, ("postern.efi", "image"), 600),
+    "system/wrong-passphrase": Case(run_wrong_passphrase, ("postern.efi", "image"), 500),
+}
+
+
+def stop(*_: object) -> None:
+    """Ends the case as an error would, so that its machines are switched off."""
+    raise Failure("stopped by the test runner")
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("name", choices=CASES)
+    parser.add_argument("--build", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, required=True)
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, stop)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        CASES[options.name].run(Context(options.build.resolve(), options.folder.resolve()))
+    except Skip as skip:
+        print(skip)
+        return SKIPPED
+    except (Failure, MachineError) as failure:
+        print(failure)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
