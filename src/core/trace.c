@@ -373,8 +373,8 @@ static void traced_exit(struct vm *vm, const struct vmexit *e)
 {
 	struct trace *t = vm->trace;
 	bool ports = e->kind == VMEXIT_PIO;
-	const struct region *r = ports ? region_find(&vm->pio, e->u.pio.port)
-				       : region_find(&vm->mmio, e->u.npf.gpa.v);
+	const struct region *r = region_find(
+		ports ? &vm->pio : &vm->mmio, ports ? e->u.pio.port : e->u.npf.gpa.v);
 	unsigned changed;
 
 	if (!r || !r->dev || !r->dev->trace) {
@@ -420,6 +420,14 @@ void trace_contents(struct vm *vm, struct trace_piece ret[static TRACE_PIECES])
 	ret[0] = (struct trace_piece){&t->header, sizeof(t->header)};
 	ret[1] = (struct trace_piece){t->ring + t->start, first};
 	ret[2] = (struct trace_piece){t->ring, t->header.bytes - first};
+}
+
+void trace_forget(struct vm *vm)
+{
+	struct trace *t = vm->trace;
+
+	t->start = 0;
+	t->header.records = t->header.bytes = t->header.lost = 0;
 }
 
 struct trace_counts trace_count(const struct vm *vm)

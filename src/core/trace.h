@@ -39,6 +39,9 @@ struct trace_piece {
 #define TRACE_PIECES 3u
 void trace_contents(struct vm *vm, struct trace_piece ret[static TRACE_PIECES]);
 
+/* Empties the ring, as if it were just started; numbers go on. */
+void trace_forget(struct vm *vm);
+
 /* What there is and what was lost; all zero without a recorder. */
 struct trace_counts {
 	uint64_t records, bytes, lost;
