@@ -37,44 +37,51 @@ static void encode(const uint8_t *data, size_t len, char *out)
 	*out = '\0';
 }
 
-/* Lines run over the ends of pieces, so that only the last one is padded. */
-static void save_to_serial(const struct trace_piece *trace)
+struct line {
+	uint8_t data[LINE_BYTES];
+	size_t filled;
+};
+
+static int line_send(struct line *l)
 {
-	char text[sizeof(TRACE_LINE) + LINE_BYTES / 3 * 4 + 1] = TRACE_LINE;
-	uint8_t line[LINE_BYTES];
-	size_t filled = 0;
+	char text[sizeof(TRACE_LINE) + LINE_BYTES / 3 * 4] = TRACE_LINE;
+
+	encode(l->data, l->filled, text + strlen(TRACE_LINE));
+	l->filled = 0;
+	return console_serial_line(text);
+}
+
+/* Lines run over the ends of pieces, so that only the last one is padded. */
+static int save_to_serial(const struct trace_piece *trace)
+{
+	struct line l = {.filled = 0};
 
 	for (unsigned i = 0; i < TRACE_PIECES; i++) {
 		const uint8_t *data = trace[i].data;
 
 		for (size_t at = 0, n; at < trace[i].size; at += n) {
-			n = min_u64(trace[i].size - at, LINE_BYTES - filled);
-			memcpy(line + filled, data + at, n);
-			filled += n;
-			if (filled < LINE_BYTES)
-				continue;
-			encode(line, filled, text + strlen(TRACE_LINE));
-			console_serial_line(text);
-			filled = 0;
+			int err = l.filled == LINE_BYTES ? line_send(&l) : 0;
+
+			if (err)
+				return err;
+			n = min_u64(trace[i].size - at, LINE_BYTES - l.filled);
+			memcpy(l.data + l.filled, data + at, n);
+			l.filled += n;
 		}
 	}
-	encode(line, filled, text + strlen(TRACE_LINE));
-	console_serial_line(text);
+	return line_send(&l);
 }
 
 void trace_file_save(struct vm *vm, const struct config *c, const struct boot_origin *o)
 {
 	struct trace_counts count = trace_count(vm);
 	struct trace_piece trace[TRACE_PIECES];
-	int err = 0;
+	int err;
 
 	if (!vm->trace)
 		return;
 	trace_contents(vm, trace);
-	if (c->trace_to == CONFIG_TRACE_SERIAL)
-		save_to_serial(trace);
-	else
-		err = save_to_file(trace, o);
+	err = c->trace_to == CONFIG_TRACE_SERIAL ? save_to_serial(trace) : save_to_file(trace, o);
 	log_line("trace: %lu exits in %lu KiB to %s: %s", count.records, count.bytes / KIB,
 		c->trace_to == CONFIG_TRACE_SERIAL ? "the serial port" : TRACE_FILE,
 		err ? error_string(err) : "saved");

@@ -60,8 +60,8 @@ static bool peek(struct replay *r, struct trace_item *ret, size_t *ret_next)
 }
 
 /* Takes the next access from the list if it is this one. Differences show in the new record. */
-static bool take(struct replay *r, bool memory, uint64_t at, size_t len, bool write,
-	struct trace_item *ret)
+static bool take(
+	struct replay *r, bool memory, uint64_t at, size_t len, bool write, struct trace_item *ret)
 {
 	struct trace_item item;
 	size_t next;
@@ -191,7 +191,8 @@ static const struct vcpu_ops cpu_ops = {
 
 static struct vcpu_event to_event(const struct trace_event *e)
 {
-	return (struct vcpu_event){(enum vcpu_event_type)e->type, e->vector, e->has_error, e->error};
+	return (struct vcpu_event){
+		(enum vcpu_event_type)e->type, e->vector, e->has_error, e->error};
 }
 
 static void load_cpu(struct replay *r, const struct trace_record *rec)
@@ -413,13 +414,13 @@ static enum replay_result compare(struct replay *r, const struct trace_view *v, 
 	const char *why = "the replay made no record";
 
 	trace_contents(&r->vm, piece);
-	if (!piece[1].size || trace_view_parse(&r->header, piece[1].data, piece[1].size, &again,
-				      &why)) {
+	if (!piece[1].size ||
+		trace_view_parse(&r->header, piece[1].data, piece[1].size, &again, &why)) {
 		snprintf(text, REPLAY_TEXT_MAX, "%s", why);
 		return REPLAY_DIFFERENT;
 	}
 	return same_accesses(v, &again, text) && same_outcome(v, &again, text) ? REPLAY_SAME
-										 : REPLAY_DIFFERENT;
+									       : REPLAY_DIFFERENT;
 }
 
 enum replay_result replay_run(
