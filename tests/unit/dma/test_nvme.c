@@ -155,6 +155,23 @@ static void waits_are_as_long_as_the_controller_says(void)
 	check_clean();
 }
 
+static void newer_controllers_say_it_elsewhere(void)
+{
+	driver_reset();
+	fake_nvme.cap |= CAP_CRMS;
+	fake_nvme.crto = 0x00010014; /* 10 s */
+	fake_nvme.slow_reads = 9500;
+	fake_hw.tsc_step = 1000000;
+	CHECK_EQ(driver_attach(), 0);
+	CHECK_EQ(driver_read(NVME_CAP + 3, 1), 20);
+	driver_reset();
+	fake_nvme.cap |= CAP_CRMS;
+	fake_nvme.crto = 2000;
+	CHECK_EQ(driver_attach(), 0);
+	CHECK_EQ(driver_read(NVME_CAP, 8) & CAP_CRMS, 0);
+	CHECK_EQ(driver_read(NVME_CAP + 3, 1), 255);
+}
+
 static void namespaces_are_found(void)
 {
 	driver_reset();
@@ -1067,6 +1084,35 @@ static void a_polled_queue_never_interrupts(void)
 
 /* ---- resets and strange completions ---- */
 
+/* Can't happen while guest memory is what it was at the check; if it did, the guest would see CFS. */
+static void rings_that_vanish_fail_the_controller(void)
+{
+	struct gmem saved;
+
+	for (unsigned posting = 0; posting < 2; posting++) {
+		ready_io(16);
+		fake_nvme.hold = true;
+		saved = driver.vm.gmem;
+		driver_submit(1, driver_read_command(0, 1, DRIVER_DATA, 0));
+		if (posting)
+			driver_ring(1);
+		driver.vm.gmem.count = 0;
+		fake_nvme_run();
+		if (posting)
+			nvme_ops.poll(&driver.dev);
+		else
+			driver_ring(1);
+		driver.vm.gmem = saved;
+		CHECK_EQ(driver_read(NVME_CSTS, 4), CSTS_CFS);
+		CHECK_EQ(fake_nvme.cc & CC_EN, 0);
+		fake_nvme.hold = false;
+		CHECK(driver_disable());
+		CHECK(driver_enable());
+		CHECK_EQ(driver_create_pair(1, 16), 0);
+		check_clean();
+	}
+}
+
 static void reset_with_commands_in_flight(void)
 {
 	struct nvme_cqe cqe;
@@ -1174,6 +1220,7 @@ int main(void)
 	RUN(attach_unwinds);
 	RUN(a_controller_that_wont_stop_gets_no_bus);
 	RUN(waits_are_as_long_as_the_controller_says);
+	RUN(newer_controllers_say_it_elsewhere);
 	RUN(namespaces_are_found);
 	RUN(registers_are_modelled);
 	RUN(odd_accesses_have_an_answer);
@@ -1208,6 +1255,7 @@ int main(void)
 	RUN(doorbells_before_ready_are_ignored);
 	RUN(the_line_follows_unread_entries);
 	RUN(a_polled_queue_never_interrupts);
+	RUN(rings_that_vanish_fail_the_controller);
 	RUN(reset_with_commands_in_flight);
 	RUN(quiesce_with_commands_in_flight);
 	RUN(completions_of_nothing_are_dropped);

@@ -88,17 +88,3 @@ void hw_write_idt(struct hw_table t)
 {
 	fake_cpu.idt = t;
 }
-
-void hw_interrupt_window(void)
-{
-	fake_cpu.windows++;
-	if (fake_cpu.on_window)
-		fake_cpu.on_window();
-}
-
-void hw_wait(void)
-{
-	fake_cpu.waits++;
-	if (fake_cpu.on_window)
-		fake_cpu.on_window();
-}

@@ -19,9 +19,6 @@ struct fake_cpu {
 	struct hw_table gdt, idt;
 	struct fake_msr msr[FAKE_MSRS];
 	unsigned msr_count;
-	/* Called in each window of the host's interrupts, and what was asked for. */
-	void (*on_window)(void);
-	unsigned windows, waits;
 };
 
 extern struct fake_cpu fake_cpu;

@@ -75,6 +75,14 @@ bool hw_irq_enabled(void)
 
 void hw_interrupt_window(void)
 {
+	fake_hw.windows++;
+	if (fake_hw.window)
+		fake_hw.window();
+}
+
+void hw_wait(void)
+{
+	fake_hw.waits++;
 	if (fake_hw.window)
 		fake_hw.window();
 }

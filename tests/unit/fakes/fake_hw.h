@@ -33,6 +33,7 @@ struct fake_hw {
 	uint64_t xcr0;
 	bool irq_enabled;
 	void (*window)(void); /* what the firmware does when it may take interrupts */
+	unsigned windows, waits;
 };
 
 extern struct fake_hw fake_hw;

@@ -470,6 +470,8 @@ static uint64_t regs_read(uint64_t at, unsigned size)
 		return wide[0] >> reg % 8 * 8 & 0xffffffff;
 	case NVME_VS:
 		return fake_nvme.version;
+	case NVME_CRTO:
+		return fake_nvme.crto;
 	case NVME_CC:
 		return fake_nvme.cc;
 	case NVME_CSTS:

@@ -31,7 +31,7 @@ struct fake_nvme_pending {
 struct fake_nvme {
 	/* Set these before attach. */
 	uint64_t cap;
-	uint32_t version;
+	uint32_t version, crto;
 	struct {
 		uint32_t id;
 		uint8_t shift;

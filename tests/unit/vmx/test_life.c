@@ -71,8 +71,6 @@ static bool is_like(const struct fake_cpu *before)
 	for (unsigned i = 0; i < after.msr_count; i++)
 		if (after.msr[i].index == MSR_FEATURE_CONTROL)
 			after.msr[i].value = before->msr[i].value;
-	after.windows = before->windows;
-	after.waits = before->waits;
 	return !memcmp(&after, before, sizeof(after)) && !fake_vmx.on && !fake_vmx.misuse;
 }
 
@@ -223,10 +221,10 @@ static void windows(void)
 	before = fake_cpu;
 	CHECK_EQ(vmx_ops.enable(&vcpu), 0);
 	spoil();
-	fake_cpu.on_window = look;
+	fake_hw.window = look;
 	vmx_ops.window(&vcpu, false);
-	CHECK_EQ(fake_cpu.windows, 1);
-	CHECK_EQ(fake_cpu.waits, 0);
+	CHECK_EQ(fake_hw.windows, 1);
+	CHECK_EQ(fake_hw.waits, 0);
 	/* The firmware's own but for CR0 and CR4, which VMX fixes. */
 	CHECK_EQ(in_window.gdt.limit, before.gdt.limit);
 	CHECK_EQ(in_window.gdt.base, before.gdt.base);
@@ -244,8 +242,8 @@ static void windows(void)
 	CHECK_EQ(fake_cpu_msr(MSR_KERNEL_GS_BASE), 0x9000 + VMX_KERNEL_GS);
 	CHECK_EQ(fake_cpu.idt.base, (uintptr_t)state()->idt);
 	vmx_ops.window(&vcpu, true);
-	CHECK_EQ(fake_cpu.waits, 1);
-	fake_cpu.on_window = NULL;
+	CHECK_EQ(fake_hw.waits, 1);
+	fake_hw.window = NULL;
 	vmx_ops.disable(&vcpu);
 	CHECK(is_like(&before));
 	/* The guest's registers outlive it. */
