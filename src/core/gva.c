@@ -184,7 +184,6 @@ static bool is_allowed(const struct paging *p, uint64_t rights)
 	return p->access != GVA_FETCH || !p->nx || rights & PTE_NX;
 }
 
-<<<<<<< HEAD
 static int entry_read(
 	const struct paging *p, const struct walk *w, uint64_t at, uint64_t *ret, size_t size)
 {
@@ -205,10 +204,7 @@ static int entry_write(const struct paging *p, const struct walk *w, uint64_t at
 	return err;
 }
 
-static int set_accessed(const struct paging *p, struct walk *w, struct gva_fault *ret_fault)
-=======
 static int set_accessed(const struct paging *p, const struct walk *w)
->>>>>>> main
 {
 	size_t size = p->levels == 2 ? 4 : 8;
 
@@ -218,13 +214,8 @@ static int set_accessed(const struct paging *p, const struct walk *w)
 
 		if (entry == w->entry[i])
 			continue;
-<<<<<<< HEAD
 		if (entry_write(p, w, w->at[i], &entry, size))
-			return lost(w->gva, ret_fault);
-=======
-		if (gmem_write(&p->vm->gmem, gpa(w->at[i]), &entry, size))
 			return -E_FAULT;
->>>>>>> main
 	}
 	return 0;
 }
@@ -247,13 +238,9 @@ static int walk_tables(
 		uint64_t at, entry = 0;
 		bool leaf = level == 1;
 
-<<<<<<< HEAD
-		if (entry_read(p, w, at, &entry, size))
-=======
 		shift -= bits;
 		at = table + (w->gva >> shift & (BIT(bits) - 1)) * size;
-		if (gmem_read(&p->vm->gmem, gpa(at), &entry, size))
->>>>>>> main
+		if (entry_read(p, w, at, &entry, size))
 			return lost(w->gva, ret_fault);
 		if (!(entry & PTE_P))
 			return page_fault(p, w->gva, 0, ret_fault);
@@ -285,30 +272,23 @@ static int translate(
 	const struct paging *p, uint64_t gva, gpa_t *ret_gpa, struct gva_fault *ret_fault)
 {
 	struct walk w; /* not initialised as a whole: the entries are filled as it goes */
+	int err;
 
 	w.gva = p->levels < 4 ? gva & BITS(31, 0) : gva;
 	w.depth = 0;
 	if (!p->levels) {
-		trace_translated(p->vm, gva, gpa(w.gva));
 		*ret_gpa = gpa(w.gva);
+		trace_translated(p->vm, gva, *ret_gpa);
 		return 0;
 	}
 	if (p->levels >= 4 && !is_canonical(p, gva)) {
 		*ret_fault = (struct gva_fault){VECTOR_GP, 0, gva};
 		return -E_FAULT;
 	}
-<<<<<<< HEAD
-	err = walk_tables(p, &w, &found, ret_fault);
+	err = walk_tables(p, &w, ret_gpa, ret_fault);
 	if (!err)
-		err = set_accessed(p, &w, ret_fault);
-	if (err)
-		return err;
-	trace_translated(p->vm, gva, found);
-	*ret_gpa = found;
-	return 0;
-=======
-	return walk_tables(p, &w, ret_gpa, ret_fault);
->>>>>>> main
+		trace_translated(p->vm, gva, *ret_gpa);
+	return err;
 }
 
 int gva_translate(struct vm *vm, uint64_t gva, enum gva_access access, bool user, gpa_t *ret_gpa,

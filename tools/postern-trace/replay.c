@@ -228,7 +228,7 @@ static bool load_regions(struct replay *r, const struct trace_view *v)
 {
 	bool ports = v->record.kind == TRACE_PORTS;
 
-	r->vm.pio.count = r->vm.mmio.count = 0;
+	r->vm.pio = r->vm.mmio = (struct region_table){.count = 0};
 	for (unsigned i = 0; i < v->record.region_count; i++) {
 		const struct trace_region *from = &v->region[i];
 		struct slot *s = &r->slot[i];
