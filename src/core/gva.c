@@ -10,31 +10,27 @@
 #include "core/cpuid.h"
 #include "core/trace.h"
 
-#define PTE_P		BIT(0)
-#define PTE_W		BIT(1)
-#define PTE_U		BIT(2)
-#define PTE_A		BIT(5)
-#define PTE_D		BIT(6)
-#define PTE_PS		BIT(7)
-#define PTE_NX		BIT(63)
-#define PTE_ADDRESS	BITS(51, 12)
-#define PTE32_RSVD	BIT(21)			  /* of a 4 MiB page */
-#define PTE32_HIGH	BITS(20, 13)		  /* of a 4 MiB page: address bits 39:32 */
-#define PDPTE_RSVD	(BITS(2, 1) | BITS(8, 5)) /* PAE: no permissions, no accessed bit */
-#define PAE_RSVD	BITS(62, 52)
-#define PAE_CR3		BITS(31, 5)
-#define LEVELS_MAX	5u
-#define PHYS_DEFAULT	36u /* bits of a physical address if CPUID doesn't say */
+#define PTE_P	    BIT(0)
+#define PTE_W	    BIT(1)
+#define PTE_U	    BIT(2)
+#define PTE_A	    BIT(5)
+#define PTE_D	    BIT(6)
+#define PTE_PS	    BIT(7)
+#define PTE_NX	    BIT(63)
+#define PTE_ADDRESS BITS(51, 12)
+#define PTE32_RSVD  BIT(21)		      /* of a 4 MiB page */
+#define PTE32_HIGH  BITS(20, 13)	      /* of a 4 MiB page: address bits 39:32 */
+#define PDPTE_RSVD  (BITS(2, 1) | BITS(8, 5)) /* PAE: no permissions, no accessed bit */
+#define PAE_RSVD    BITS(62, 52)
+#define PAE_CR3	    BITS(31, 5)
+#define LEVELS_MAX  5u
+#define PHYS_MIN    36u /* bits of a physical address that every CPU has */
 
-#define FAULT_P		0x01u
-#define FAULT_W		0x02u
-#define FAULT_U		0x04u
-#define FAULT_RSVD	0x08u
-#define FAULT_I		0x10u
-
-#define CPUID_EXT1	0x80000001u
-#define CPUID_EXT1_1GIB BIT(26) /* in EDX */
-#define CPUID_ADDRESS	0x80000008u
+#define FAULT_P	    0x01u
+#define FAULT_W	    0x02u
+#define FAULT_U	    0x04u
+#define FAULT_RSVD  0x08u
+#define FAULT_I	    0x10u
 
 /* What the registers say about a translation, read once for all pages of a copy. */
 struct paging {
@@ -82,27 +78,15 @@ static void read_paging(struct vm *vm, enum gva_access access, bool user, struct
 		return;
 	}
 	ret->nx = efer & EFER_NXE;
-	ret->suspect |= PTE_ADDRESS & ~(BIT(PHYS_DEFAULT) - 1);
+	ret->suspect |= PTE_ADDRESS & ~(BIT(PHYS_MIN) - 1);
 	if (!ret->nx || ret->levels == 3)
 		ret->suspect |= PTE_NX;
-}
-
-unsigned gva_physical_bits(const struct vm *vm)
-{
-	unsigned bits = cpuid_answer(vm, CPUID_ADDRESS, 0).eax & 0xff;
-
-	return bits ? bits : PHYS_DEFAULT;
-}
-
-bool gva_has_1gib_pages(const struct vm *vm)
-{
-	return cpuid_answer(vm, CPUID_EXT1, 0).edx & CPUID_EXT1_1GIB;
 }
 
 /* A bit above the CPU's physical addresses? CPUID is asked only for addresses that are high. */
 static bool is_beyond(const struct vm *vm, uint64_t address)
 {
-	return address >> PHYS_DEFAULT && address >> gva_physical_bits(vm);
+	return address >> PHYS_MIN && address >> cpuid_physical_bits(vm);
 }
 
 static bool is_pae_root(const struct paging *p, unsigned level)
@@ -149,7 +133,7 @@ static bool has_reserved(const struct paging *p, uint64_t entry, unsigned level)
 		return false;
 	/* Bit 12 of a large page is its PAT bit; the address starts at its own size. */
 	return level > 3 || entry & BITS(level_shift(p, level) - 1, 13) ||
-	       (level == 3 && !gva_has_1gib_pages(p->vm));
+	       (level == 3 && !cpuid_has_1gib_pages(p->vm));
 }
 
 static int page_fault(

@@ -35,8 +35,4 @@ int gva_read(struct vm *vm, uint64_t gva, void *ret_copy, size_t len, enum gva_a
 int gva_write(struct vm *vm, uint64_t gva, const void *data, size_t len, bool user,
 	struct gva_fault *ret_fault) must_check;
 
-/* What the guest's CPUID says about them: bits of a physical address, and pages of 1 GiB. */
-unsigned gva_physical_bits(const struct vm *vm);
-bool gva_has_1gib_pages(const struct vm *vm);
-
 #endif

@@ -9,7 +9,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "base/mem.h"
-#include "core/gva.h"
+#include "core/cpuid.h"
 #include "hw/time.h"
 
 #define PAGES 8u /* translations that are remembered in a record */
@@ -404,8 +404,8 @@ void trace_start(struct vm *vm)
 	h->vendor = strcmp(name, "vmx") == 0   ? TRACE_VENDOR_VMX
 		    : strcmp(name, "svm") == 0 ? TRACE_VENDOR_SVM
 					       : TRACE_VENDOR_NONE;
-	h->physical_bits = (uint8_t)gva_physical_bits(vm);
-	h->cpu = gva_has_1gib_pages(vm) ? TRACE_CPU_1GIB_PAGES : 0;
+	h->physical_bits = (uint8_t)cpuid_physical_bits(vm);
+	h->cpu = cpuid_has_1gib_pages(vm) ? TRACE_CPU_1GIB_PAGES : 0;
 	for (size_t i = 0; i < array_size(kinds); i++) {
 		t->next[kinds[i]] = vm->handler[kinds[i]];
 		vm->handler[kinds[i]] = traced_exit;

@@ -115,8 +115,9 @@ static void exit_at(uint64_t address, bool write, bool with_gla)
 
 static void port_exit(uint16_t port, unsigned size, bool in, bool string, bool rep)
 {
-	struct vmexit e = {.kind = VMEXIT_PIO, .insn_len = string ? 2 : 1, .rip = FAKE_CODE};
+	struct vmexit e = {.kind = VMEXIT_PIO, .insn_len = string ? 2 : 1};
 
+	e.rip = g.cpu.reg[VREG_RIP];
 	e.u.pio.port = port;
 	e.u.pio.size = (uint8_t)size;
 	e.u.pio.in = in;
