@@ -131,8 +131,8 @@ void config_init(struct config *c);
 
 /*
  * Parses len bytes at text, followed by a NUL. -E_INVAL with the first error of the file in
- * *ret_error. Then *c is still fit for a failure path: on_failure is the file's if it has a valid one
- * anywhere, and no field is undefined.
+ * *ret_error. Then *c is still fit for a failure path: on_failure and the boot path are the file's if it
+ * has valid ones anywhere, and no field is undefined.
  */
 int config_parse(
 	struct config *c, const char *text, size_t len, struct config_error *ret_error) must_check;

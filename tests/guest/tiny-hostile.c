@@ -319,26 +319,40 @@ static void nvme_start(uint64_t sq, uint64_t cq, uint32_t aqa)
 		;
 }
 
+/* Where the guest can reach a device's registers, whose base address may lie beyond its page tables. */
+static volatile uint32_t *map_registers(uint64_t base)
+{
+	if (base < 1ull << 32)
+		return (volatile uint32_t *)base;
+	map_playground();
+	playground[0] = (base & ~0x1fffffull) | PTE_LARGE;
+	write_cr3(read_cr3());
+	return (volatile uint32_t *)(PLAYGROUND + (base & 0x1fffff));
+}
+
 static void abuse_nvme(void)
 {
-	uint32_t base = find_class(0x0108), bar;
+	uint32_t base = find_class(0x0108);
 	uint32_t random = 12345;
+	uint64_t bar;
 
 	if (!base)
 		return;
-	bar = pci_read(base + 0x10) & ~0xfu;
-	say("NVMe at %x", (uint64_t)bar);
-	if (!bar || pci_read(base + 0x14))
+	bar = (pci_read(base + 0x10) & ~0xfu) | (uint64_t)pci_read(base + 0x14) << 32;
+	say("NVMe at %x", bar);
+	expect(bar != 0, "NVMe without a base address", 0);
+	if (!bar)
 		return;
 	pci_write(base + 4, 6);
-	nvme = (volatile uint32_t *)(uint64_t)bar;
+	nvme = map_registers(bar);
+	expect(nvme_read(0x08) != 0xffffffff, "NVMe's version", nvme_read(0x08));
 	for (uint32_t reg = 0; reg < 0x40; reg += 4) {
 		nvme_register(reg, 0xffffffff);
 		nvme_read(reg);
 	}
-	read_everyhow(bar + 1);
-	write_everyhow(bar + 3);
-	strings_everyhow(bar + NVME_BELL - 5);
+	read_everyhow((uint64_t)nvme + 1);
+	write_everyhow((uint64_t)nvme + 3);
+	strings_everyhow((uint64_t)nvme + NVME_BELL - 5);
 	/* Queues where nothing is, then real ones with garbage in them. */
 	nvme_start(0xc0000000, 1ull << 50, 0x0fff0fff);
 	nvme_register(NVME_BELL, 0x7fff);

@@ -333,6 +333,14 @@ static void shutdown_stays_here(void)
 
 static void a_vanished_controller_reads_all_ones(void)
 {
+	driver_reset();
+	CHECK_EQ(driver_attach(), 0);
+	fake_nvme.gone = true;
+	driver_enable();
+	CHECK_EQ(driver_read(NVME_CSTS, 4), 0xffffffff);
+	driver_doorbell(0, false, 1);
+	CHECK_EQ(driver_state()->stats.bad_doorbells, 1);
+
 	ready_io(16);
 	fake_nvme.gone = true;
 	CHECK_EQ(driver_read(NVME_CSTS, 4), 0xffffffff);
@@ -423,8 +431,9 @@ static void bounced_pages_hold_nothing_old(void)
 	ready();
 	memcpy(driver_memory(DRIVER_LISTS), pages, sizeof(pages));
 	CHECK_EQ(driver_command(0, log, NULL), 0);
-	/* The next command uses the area that held host addresses; an empty list answers. */
-	CHECK_EQ(driver_command(0, driver_identify_command(2, 7, DRIVER_DATA), NULL), 0);
+	/* The next command uses the area that held host addresses. */
+	fake_nvme.no_data = true;
+	CHECK_EQ(driver_command(0, driver_identify_command(3, 1, DRIVER_DATA), NULL), 0);
 	for (unsigned i = 0; i < 4096; i++)
 		CHECK(!driver_memory(DRIVER_DATA)[i]);
 	check_clean();
@@ -1054,8 +1063,10 @@ static void the_line_follows_unread_entries(void)
 	driver_ring(0);
 	nvme_ops.poll(&driver.dev);
 	CHECK(fake_irqchip.line[11]);
+	driver_write(NVME_INTMS, 4, 2);
 	driver_write(NVME_CC, 4, 0x00460000);
 	CHECK(!fake_irqchip.line[11]);
+	CHECK_EQ(driver_read(NVME_INTMS, 4), 0);
 }
 
 static void a_polled_queue_never_interrupts(void)
@@ -1165,16 +1176,19 @@ static void completions_of_nothing_are_dropped(void)
 	nvme_ops.poll(&driver.dev);
 	CHECK_EQ(driver_state()->stats.strays, 6);
 	CHECK(!driver_reap(1, &cqe));
-	/* Twice for one command. */
 	fake_nvme.hold = true;
 	driver_submit(1, driver_read_command(0, 1, DRIVER_DATA, 0));
 	driver_ring(1);
+	/* On a queue that isn't its own; then twice on its own. */
+	fake_nvme_stray(0, 1, fake_nvme.pending[0].sqe.cid);
+	nvme_ops.poll(&driver.dev);
+	CHECK_EQ(driver_state()->stats.strays, 7);
 	fake_nvme_stray(1, 1, fake_nvme.pending[0].sqe.cid);
 	fake_nvme_run();
 	nvme_ops.poll(&driver.dev);
 	CHECK(driver_reap(1, &cqe));
 	CHECK(!driver_reap(1, &cqe));
-	CHECK_EQ(driver_state()->stats.strays, 7);
+	CHECK_EQ(driver_state()->stats.strays, 8);
 	check_clean();
 }
 

@@ -196,7 +196,8 @@ static uint16_t execute_identify(const struct nvme_sqe *c)
 	default:
 		return NVME_SC_FIELD;
 	}
-	put_data(FAKE_NVME_CONTROL, c, page, sizeof(page));
+	if (!fake_nvme.no_data)
+		put_data(FAKE_NVME_CONTROL, c, page, sizeof(page));
 	return 0;
 }
 
