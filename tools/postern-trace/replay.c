@@ -23,7 +23,7 @@ struct replay {
 	struct vm vm;
 	uint64_t reg[VREG_COUNT];
 	struct vcpu_segment seg[VSEG_COUNT];
-	struct trace_header header;
+	struct trace_header header; /* of the records that the replay makes */
 	struct arena arena;
 	void *memory;
 
@@ -300,8 +300,10 @@ struct replay *replay_create(const struct trace_header *h)
 	pio_attach(vm);
 	if (mmio_attach(vm, &r->arena) || trace_init(vm, &r->arena, TRACE_SIZE_MIN))
 		goto err_free;
-	for (unsigned i = 0; i < TRACE_DEVICES; i++)
+	for (unsigned i = 0; i < TRACE_DEVICES; i++) {
 		r->dev[i] = (struct device){.vm = vm, .trace = (uint8_t)(i + 1)};
+		r->header.device[i].name[0] = '?'; /* any may be in a record */
+	}
 	trace_start(vm);
 	return r;
 err_free:
