@@ -56,9 +56,8 @@ int trace_init(struct vm *vm, struct arena *arena, size_t ring_bytes)
 	if (!t->access || !t->ring)
 		return -E_NOMEM;
 	t->size = ring_bytes;
-	t->header = (struct trace_header){.magic = TRACE_MAGIC,
-		.version = TRACE_VERSION,
-		.header_bytes = sizeof(t->header)};
+	t->header = (struct trace_header){
+		.magic = TRACE_MAGIC, .version = TRACE_VERSION, .header_bytes = sizeof(t->header)};
 	vm->trace = t;
 	return 0;
 }
@@ -227,18 +226,10 @@ void trace_claim_config(struct vm *vm, const struct device *dev, uint32_t offset
 
 static void read_registers(struct vcpu *v, uint64_t ret[static TRACE_REGISTERS])
 {
-	static const uint8_t from[] = {[TRACE_RIP] = VREG_RIP,
-		[TRACE_RFLAGS] = VREG_RFLAGS,
-		[TRACE_CR0] = VREG_CR0,
-		[TRACE_CR2] = VREG_CR2,
-		[TRACE_CR3] = VREG_CR3,
-		[TRACE_CR4] = VREG_CR4,
-		[TRACE_EFER] = VREG_EFER};
-
 	for (unsigned i = 0; i < GPR_COUNT; i++)
 		ret[i] = vcpu_read_gpr(v, i);
-	for (unsigned i = TRACE_RIP; i < array_size(from); i++)
-		ret[i] = vcpu_get(v, (enum vcpu_reg)from[i]);
+	for (unsigned i = TRACE_RIP; i <= TRACE_EFER; i++)
+		ret[i] = vcpu_get(v, trace_vcpu_reg((enum trace_register)i));
 	ret[TRACE_XCR0] = fpu_guest_xcr0(&v->fpu);
 }
 

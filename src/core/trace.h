@@ -55,6 +55,15 @@ struct trace_counts trace_count(const struct vm *vm);
 #define TRACE_CLAIM 0xffu
 void trace_claim_config(struct vm *vm, const struct device *dev, uint32_t offset);
 
+/* The register at a place of a record, from TRACE_RIP to TRACE_EFER. */
+static inline enum vcpu_reg trace_vcpu_reg(enum trace_register place)
+{
+	static const uint8_t regs[] = {
+		VREG_RIP, VREG_RFLAGS, VREG_CR0, VREG_CR2, VREG_CR3, VREG_CR4, VREG_EFER};
+
+	return (enum vcpu_reg)regs[place - TRACE_RIP];
+}
+
 /* ---- the exit path ---- */
 
 struct trace_io {

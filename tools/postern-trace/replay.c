@@ -197,19 +197,12 @@ static struct vcpu_event to_event(const struct trace_event *e)
 
 static void load_cpu(struct replay *r, const struct trace_record *rec)
 {
-	static const uint8_t to[] = {[TRACE_RIP] = VREG_RIP,
-		[TRACE_RFLAGS] = VREG_RFLAGS,
-		[TRACE_CR0] = VREG_CR0,
-		[TRACE_CR2] = VREG_CR2,
-		[TRACE_CR3] = VREG_CR3,
-		[TRACE_CR4] = VREG_CR4,
-		[TRACE_EFER] = VREG_EFER};
 	struct vcpu *v = &r->vm.vcpu;
 
 	for (unsigned i = 0; i < GPR_COUNT; i++)
 		vcpu_write_gpr(v, i, rec->reg[i]);
-	for (unsigned i = TRACE_RIP; i < array_size(to); i++)
-		r->reg[to[i]] = rec->reg[i];
+	for (unsigned i = TRACE_RIP; i <= TRACE_EFER; i++)
+		r->reg[trace_vcpu_reg((enum trace_register)i)] = rec->reg[i];
 	v->fpu.guest_xcr0 = rec->reg[TRACE_XCR0];
 	r->reg[VREG_CPL] = rec->cpl;
 	r->reg[VREG_INTR_SHADOW] = rec->flags & TRACE_SHADOW ? 1 : 0;

@@ -3,6 +3,7 @@
  * also written to the file that TRACE_OUT names, for a replay.
  */
 #include "core/trace.h"
+#include "core/gva.h"
 #include "base/bits.h"
 #include "base/error.h"
 #include "fakes/fake_guest.h"
@@ -432,6 +433,30 @@ static void configuration_space_is_claimed(void)
 	CHECK_EQ(v.region[0].device, TRACE_NO_DEVICE);
 }
 
+/* A device that reads guest memory in its handler, through the guest's page tables even. */
+static enum io_result reading_hook(struct fake_guest *guest, struct io_access *a)
+{
+	struct gva_fault fault;
+	uint8_t data[8];
+
+	(void)a;
+	CHECK(!gva_read(&guest->vm, FAKE_DATA, data, sizeof(data), GVA_READ, false, &fault));
+	return IO_DONE;
+}
+
+static void what_devices_do_is_not_recorded(void)
+{
+	struct trace_view v;
+
+	start(FAKE_LONG);
+	g.hook = reading_hook;
+	CODE("\x8b\x48\x08");
+	exit_at(FAKE_DEV + 8, false, true);
+	v = only_record();
+	CHECK_EQ(v.record.access_count, 5);
+	CHECK_EQ(count_accesses(&v, TRACE_ACCESS_MEMORY, 0), 0);
+}
+
 static void limits(void)
 {
 	struct arena arena;
@@ -465,6 +490,7 @@ int main(void)
 	RUN(too_much_for_a_record);
 	RUN(the_ring_drops_the_oldest);
 	RUN(configuration_space_is_claimed);
+	RUN(what_devices_do_is_not_recorded);
 	if (out) {
 		struct trace_header h = open_trace().header;
 
