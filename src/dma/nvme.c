@@ -319,8 +319,10 @@ static int nvme_attach(struct device *dev, struct arena *arena)
 
 err_take:
 	log_line("%s: can't be taken: %s", dev->name, error_string(err));
-	if (nvme_quiesce(dev))
+	if (nvme_quiesce(dev)) {
+		dev->restless = true;
 		log_line("%s: doesn't stop; its bus mastering stays off", dev->name);
+	}
 	nvme_detach(dev);
 	return err;
 }

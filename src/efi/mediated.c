@@ -146,12 +146,23 @@ void mediated_detach(struct mediated_set *set, struct machine *m)
 
 		if (!item->attached)
 			continue;
-		if (item->dev.ops->quiesce(&item->dev))
-			log_line("%s: did not come to rest in time", item->dev.name);
+		if (item->dev.ops->quiesce(&item->dev)) {
+			item->dev.restless = true;
+			log_alert("%s: did not come to rest in time", item->dev.name);
+		}
 		host_irq_unroute(&m->host_irq, &item->dev);
 		item->dev.ops->detach(&item->dev);
 		item->attached = false;
 		if (item->dev.denied)
 			log_line("%s: %lu requests denied", item->dev.name, item->dev.denied);
 	}
+}
+
+bool mediated_is_restless(const struct mediated_set *set)
+{
+	bool restless = false;
+
+	for (unsigned i = 0; i < set->count; i++)
+		restless |= set->item[i].dev.restless;
+	return restless;
 }

@@ -44,6 +44,7 @@ struct session {
 	hpa_t ecam;
 	uint64_t ecam_len; /* 0: the firmware names none */
 	uint64_t ticks_before, ticks_during;
+	uint64_t ended_tsc; /* 0: the guest never ran */
 
 	struct vm vm;
 	struct machine machine;
@@ -109,13 +110,22 @@ static int add_runs(struct session *s, struct guest_range r)
 	return 0;
 }
 
+/*
+ * The arena may be missing: an address of 0 would be the firmware's memory. A device that didn't
+ * come to rest keeps all that it knows of, its queues and tables in the arena untouched.
+ */
 static void memory_leave(void *context)
 {
 	struct session *s = context;
-
 	uint64_t start = hw_tsc();
 
-	memset(s->arena.base, 0, s->arena_pages * PAGE_SIZE);
+	if (mediated_is_restless(&s->mediated)) {
+		guest_ram_wipe(&s->ram);
+		log_alert("memory: wiped, but not returned: a device may still write to it");
+		return;
+	}
+	if (s->arena.base)
+		memset(s->arena.base, 0, s->arena_pages * PAGE_SIZE);
 	uefi_free_pages(s->arena.base, s->arena_pages);
 	guest_ram_return(&s->ram);
 	log_line("memory: wiped and returned in %lu ms", (hw_tsc() - start) / hw_tsc_khz());
@@ -321,11 +331,22 @@ static void machine_leave(void *context)
 	machine_detach(&s->machine);
 }
 
+/* A device that goes on regardless must not get back the bus mastering that it was found with. */
+static void keep_restless(struct session *s)
+{
+	for (unsigned i = 0; i < s->mediated.count; i++)
+		if (s->mediated.item[i].dev.restless)
+			pci_state_stop_master(&s->inventory.pci, s->mediated.item[i].dev.bdf);
+}
+
 static int devices_enter(void *context)
 {
 	struct session *s = context;
+	int err = mediated_attach(&s->mediated, &s->machine, &s->arena);
 
-	return mediated_attach(&s->mediated, &s->machine, &s->arena);
+	if (err)
+		keep_restless(s);
+	return err;
 }
 
 static void devices_leave(void *context)
@@ -333,6 +354,7 @@ static void devices_leave(void *context)
 	struct session *s = context;
 
 	mediated_detach(&s->mediated, &s->machine);
+	keep_restless(s);
 }
 
 /* ---- tables: the guest's address space, and its CPU ---- */
@@ -441,8 +463,8 @@ static int run_enter(void *context)
 	s->ticks_before = ticks_count();
 	vm_run(vm);
 	s->ticks_during = ticks_count() - s->ticks_before;
-	log_line("guest ended: %s, %lu ms after power-on", vm_stop_name(vm->stop.reason),
-		hw_tsc() / hw_tsc_khz());
+	s->ended_tsc = hw_tsc();
+	log_line("guest ended: %s", vm_stop_name(vm->stop.reason));
 	report(s);
 	return 0;
 }
@@ -482,7 +504,7 @@ int session_run(const struct config *c, const struct boot_origin *o, struct vm_s
 {
 	struct session *s = &session;
 	const char *failed = NULL;
-	uint64_t ended;
+	uint64_t ended, now;
 	int err = session_prepare(s, c, o);
 
 	if (err)
@@ -497,9 +519,13 @@ int session_run(const struct config *c, const struct boot_origin *o, struct vm_s
 	log_line("firmware ticks: %lu before, %lu during, %lu after", s->ticks_before,
 		s->ticks_during, ended - s->ticks_before - s->ticks_during);
 	ticks_stop();
-	log_line("handed back: %lu ms after power-on", hw_tsc() / hw_tsc_khz());
+	now = hw_tsc();
+	log_line("handed back: %lu ms after power-on, %lu ms after the guest's end",
+		now / hw_tsc_khz(), s->ended_tsc ? (now - s->ended_tsc) / hw_tsc_khz() : 0);
 	*ret_stop = s->vm.stop;
 	if (c->rehearse[0])
 		ret_stop->reason = STOP_BOOT;
+	/* The guest's last registers go the way of its memory: they may hold a piece of a key. */
+	memset(s, 0, sizeof(*s));
 	return err;
 }

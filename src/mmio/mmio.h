@@ -4,7 +4,7 @@
  *
  * What has no device and no memory behind it reads as all ones and ignores writes. What can't be
  * emulated has a defined answer too:
- * - an instruction that the decoder doesn't know, or that doesn't access what the CPU reported: #UD;
+ * - an instruction that the decoder doesn't know, or that accesses not what the CPU reported: #UD;
  * - code fetched from there: #UD, which is what the all ones of an empty bus are;
  * - page tables, or the delivery of an event, there: the guest stops as after a triple fault.
  */

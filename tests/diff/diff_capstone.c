@@ -1,5 +1,5 @@
 /*
- * The decoder against Capstone: random encodings of every form in all three modes, and random bytes.
+ * The decoder against Capstone: random encodings of every form in all modes, and random bytes.
  * Compares length, operation, operands and memory operand. What Capstone 4.0.2 gets wrong is listed
  * in is_known_defect; anything else that differs fails.
  */

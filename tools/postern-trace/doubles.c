@@ -1,15 +1,10 @@
 /*
- * What the replay links instead of the hardware room: nothing is there, and time stands still. Guest
- * memory's double is in replay.c.
+ * What the replay links instead of the hardware room: nothing is there. The doubles of guest memory and
+ * of time, which records know of, are in replay.c.
  */
 #include "hw/cpu.h"
 #include "hw/mmio.h"
 #include "hw/port.h"
-
-uint64_t hw_tsc(void)
-{
-	return 0;
-}
 
 struct cpuid_regs hw_cpuid(uint32_t leaf, uint32_t subleaf)
 {

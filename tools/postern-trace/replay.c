@@ -7,8 +7,8 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "core/trace.h"
-#include "hw/mmio.h"
-#include "hw/port.h"
+#include "hw/cpu.h"
+#include "hw/time.h"
 #include "mmio/mmio.h"
 #include "pio/pio.h"
 
@@ -17,6 +17,7 @@
 #include <string.h>
 
 #define CPUID_EXT1_1GIB BIT(26)
+#define TSC_KHZ		1000000u /* any will do */
 #define ARENA_SIZE	(TRACE_SIZE_MIN + TRACE_ARENA_EXTRA + MIB)
 
 struct replay {
@@ -29,7 +30,8 @@ struct replay {
 
 	/* The record under way. */
 	const struct trace_view *view;
-	size_t at; /* of the next access */
+	size_t at;	    /* of the next access */
+	uint64_t unclaimed; /* what the guest's counter says when all accesses to nobody are done */
 	struct device dev[TRACE_DEVICES];
 	struct slot {
 		struct replay *replay;
@@ -130,12 +132,49 @@ static size_t slot_block(struct device *dev, const struct io_access *a, void *re
 	return item.access.len / a->size;
 }
 
+static uint64_t *unclaimed_counter(struct replay *r)
+{
+	return r->view->record.kind == TRACE_PORTS ? &r->vm.unclaimed_pio : &r->vm.unclaimed_mmio;
+}
+
+static void count_unclaimed(struct replay *r)
+{
+	struct trace_item item;
+
+	r->unclaimed = *unclaimed_counter(r);
+	for (size_t at = 0; trace_view_next(r->view, &at, &item);)
+		r->unclaimed += !is_memory(&item.access) && item.access.region == TRACE_NO_REGION;
+}
+
 /* A string that stopped before its end was interrupted there. */
 static bool irq_pending(void *chip)
 {
 	struct replay *r = chip;
+	struct trace_item item;
+	size_t next;
 
-	return r->view->record.verdict == TRACE_AGAIN && r->at >= r->view->record.access_bytes;
+	return r->view->record.verdict == TRACE_AGAIN && !peek(r, &item, &next) &&
+	       *unclaimed_counter(r) == r->unclaimed;
+}
+
+/*
+ * Time stands still, but for INS and OUTS that stopped before their end: they ran out of it when no
+ * item follows in the record. Each has an access to a region, that of the exit.
+ */
+static struct replay *running;
+
+uint64_t hw_tsc(void)
+{
+	struct replay *r = running;
+	struct trace_item item;
+
+	if (!r || r->view->record.verdict != TRACE_AGAIN)
+		return 0;
+	for (size_t at = r->at; trace_view_next(r->view, &at, &item);) {
+		if (!is_memory(&item.access) && item.access.region != TRACE_NO_REGION)
+			return 0;
+	}
+	return UINT64_MAX;
 }
 
 static void irq_set_line(void *chip, unsigned irq, bool high)
@@ -287,6 +326,7 @@ struct replay *replay_create(const struct trace_header *h)
 	vm->vcpu.backend = r;
 	vm->irqchip = &irqchip;
 	vm->irqchip_state = r;
+	hw_time_init(TSC_KHZ);
 	vm_init(vm);
 	vm->cpuid.extended[8].eax = h->physical_bits;
 	vm->cpuid.extended[1].edx = h->cpu & TRACE_CPU_1GIB_PAGES ? (uint32_t)CPUID_EXT1_1GIB : 0;
@@ -434,8 +474,11 @@ enum replay_result replay_run(
 	r->view = v;
 	r->at = 0;
 	r->vm.stop = (struct vm_stop){0};
+	count_unclaimed(r);
 	load_cpu(r, &v->record);
 	trace_forget(&r->vm);
+	running = r;
 	r->vm.handler[e.kind](&r->vm, &e);
+	running = NULL;
 	return compare(r, v, text);
 }

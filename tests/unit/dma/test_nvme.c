@@ -134,6 +134,7 @@ static void a_controller_that_wont_stop_gets_no_bus(void)
 	fake_nvme.never_stops = true;
 	CHECK_EQ(driver_attach(), -E_TIMEOUT);
 	CHECK_EQ(command_register() & PCI_COMMAND_MASTER, 0);
+	CHECK(driver.dev.restless);
 
 	ready();
 	fake_nvme.never_stops = true;
