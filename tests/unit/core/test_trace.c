@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "fakes/fake_guest.h"
 #include "fakes/fake_hw.h"
+#include "hw/time.h"
 #include "mmio/mmio.h"
 #include "pio/pio.h"
 #include "reader.h"
@@ -44,6 +45,8 @@ static void start(enum fake_mode mode)
 	struct arena arena;
 
 	fake_hw_reset();
+	hw_time_init(1000000);
+	fake_hw.tsc_step = 1;
 	arena_init(&arena, pool, hpa(0), sizeof(pool));
 	fake_guest_init(&g, mode);
 	CHECK(!mmio_attach(&g.vm, &arena));
@@ -353,6 +356,22 @@ static void port_strings(void)
 	CHECK_EQ(count_accesses(&v, TRACE_ACCESS_PORT, TRACE_ACCESS_WRITE), 8);
 }
 
+static void port_strings_that_take_too_long(void)
+{
+	for (unsigned in = 0; in < 2; in++) {
+		struct trace_view v;
+
+		start(FAKE_LONG);
+		fake_hw.tsc_step = hw_us_to_tsc(1000);
+		put_code(in ? "\xf3\x6d" : "\xf3\x6f", 2);
+		g.vm.vcpu.gpr[GPR_RSI] = g.vm.vcpu.gpr[GPR_RDI] = FAKE_DATA;
+		g.vm.vcpu.gpr[GPR_RCX] = 100;
+		port_exit(IO_PORT + 4, 4, in, true, true);
+		v = only_record();
+		CHECK(v.record.verdict == TRACE_AGAIN && v.after[GPR_RCX] == 99);
+	}
+}
+
 static void too_much_for_a_record(void)
 {
 	struct trace_view v;
@@ -487,6 +506,7 @@ int main(void)
 	RUN(other_modes);
 	RUN(port_accesses);
 	RUN(port_strings);
+	RUN(port_strings_that_take_too_long);
 	RUN(too_much_for_a_record);
 	RUN(the_ring_drops_the_oldest);
 	RUN(configuration_space_is_claimed);
