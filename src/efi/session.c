@@ -77,6 +77,9 @@ static int processor_enter(void *context)
 
 		if (!e) {
 			s->vm.vcpu.ops = backends[i];
+			/* Only VMX leaves something in the processor that has to point somewhere. */
+			if (backends[i] == &vmx_ops)
+				vmx_set_resident_page(resident_page());
 			log_line("processor: %s", backends[i]->name);
 			return 0;
 		}
@@ -218,6 +221,8 @@ static int guest_enter(void *context)
 	EFI_HANDLE volume;
 	int err = boot_origin_volume(s->origin, &volume);
 
+	if (err)
+		log_alert("guest: the volume that Postern came from is gone");
 	s->has_framebuffer = s->config->framebuffer && !framebuffer_find(&s->framebuffer);
 	if (!err)
 		err = read_named(s, volume, CONFIG_KERNEL, s->config->kernel, &kernel);
@@ -294,7 +299,7 @@ static int inventory_enter(void *context)
 	int err = inventory_take(&s->inventory);
 
 	if (err)
-		log_line("inventory: %s", error_string(err));
+		log_alert("inventory: %s", error_string(err));
 	return err;
 }
 
@@ -388,7 +393,7 @@ static int tables_enter(void *context)
 	if (!err)
 		err = v->ops->init(v, &s->arena, arena_hpa(&s->arena, s->vm.slpt.root));
 	if (err) {
-		log_line("tables: %s", error_string(err));
+		log_alert("tables: %s", error_string(err));
 		return err;
 	}
 	arena_seal(&s->arena);
@@ -423,7 +428,7 @@ static int virtualization_enter(void *context)
 	err = v->ops->enable(v);
 	if (err) {
 		virtualization_leave(s);
-		log_line("virtualization: %s", error_string(err));
+		log_alert("virtualization: %s", error_string(err));
 	}
 	return err;
 }
@@ -483,9 +488,11 @@ static const struct stage stages[] = {
 	{"run", run_enter, NULL},
 };
 
-/* What a later stage needs before the first; nothing of it has to be undone. */
+/* What a later stage needs before the first; of it only the ticks have to be stopped. */
 static int session_prepare(struct session *s, const struct config *c, const struct boot_origin *o)
 {
+	int err;
+
 	memset(s, 0, sizeof(*s));
 	s->config = c;
 	s->origin = o;
@@ -496,8 +503,12 @@ static int session_prepare(struct session *s, const struct config *c, const stru
 	if (acpi_find_ecam(&s->ecam, &s->ecam_len))
 		s->ecam_len = 0;
 	hw_pci_set_ecam(s->ecam, s->ecam_len);
-	vmx_set_resident_page(resident_page());
-	return vectors_init();
+	err = vectors_init();
+	if (!err)
+		err = ticks_start();
+	if (err)
+		log_alert("firmware: no interrupts or no timer to be had: %s", error_string(err));
+	return err;
 }
 
 int session_run(const struct config *c, const struct boot_origin *o, struct vm_stop *ret_stop)
@@ -507,9 +518,6 @@ int session_run(const struct config *c, const struct boot_origin *o, struct vm_s
 	uint64_t ended, now;
 	int err = session_prepare(s, c, o);
 
-	if (err)
-		return err;
-	err = ticks_start();
 	if (err)
 		return err;
 	err = stages_run(stages, array_size(stages), c->rehearse, s, &failed);
