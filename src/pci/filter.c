@@ -249,6 +249,7 @@ int pci_filter_init(struct pci_filter *f, struct vm *vm, struct arena *arena, gp
 
 static void log_shown(const struct pci_function *fn)
 {
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): never NULL after pci_filter_init */
 	log_line("pci " PCI_BDF_FMT ": shown restricted as %04x:%04x class %04x",
 		PCI_BDF_ARGS(fn->bdf), fn->reg[0] & 0xffff, fn->reg[0] >> 16,
 		fn->reg[PCI_REVISION / 4] >> 16);
@@ -277,11 +278,9 @@ int pci_filter_add(struct pci_filter *f, struct device *dev)
 	fn = pci_filter_find(f, dev->bdf);
 	if (fn && !pci_function_is_placeholder(fn))
 		return -E_EXIST;
-	if (!fn) {
-		err = filter_place(f, dev->bdf, &fn);
-		if (err)
-			return err;
-	}
+	err = fn ? 0 : filter_place(f, dev->bdf, &fn);
+	if (err)
+		return err;
 	pci_function_restrict(fn, dev);
 	log_shown(fn);
 	return show_path(f, seen);
