@@ -68,14 +68,13 @@ static void complain(const struct config *c, enum config_key key, const char *te
 static int processor_enter(void *context)
 {
 	static const struct vcpu_ops *const backends[] = {&vmx_ops, &svm_ops};
+	const char *why[array_size(backends)];
 	struct session *s = context;
-	const char *why = NULL, *reason = NULL;
-	int err = 0;
 
 	for (size_t i = 0; i < array_size(backends); i++) {
-		int e = backends[i]->probe(&why);
+		int err = backends[i]->probe(&why[i]);
 
-		if (!e) {
+		if (!err) {
 			s->vm.vcpu.ops = backends[i];
 			/* Only VMX leaves something in the processor that has to point somewhere. */
 			if (backends[i] == &vmx_ops)
@@ -83,14 +82,14 @@ static int processor_enter(void *context)
 			log_line("processor: %s", backends[i]->name);
 			return 0;
 		}
-		/* A lock tells the user more than the other vendor's absence. */
-		if (!reason || e == -E_LOCKED) {
-			reason = why;
-			err = e;
+		/* What can be unlocked says all; the other vendor's absence is no news then. */
+		if (err == -E_LOCKED) {
+			log_alert("processor: %s", why[i]);
+			return err;
 		}
 	}
-	log_alert("processor: %s", reason);
-	return err;
+	log_alert("processor: %s; %s", why[0], why[1]);
+	return -E_NOTSUP;
 }
 
 /* ---- memory: the guest's, and ours ---- */
