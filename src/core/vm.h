@@ -48,6 +48,8 @@ struct irqchip_ops {
 	int (*acknowledge)(void *chip);
 };
 
+struct trace;
+
 typedef void (*exit_handler)(struct vm *vm, const struct vmexit *e);
 
 #define VM_DEVICES_MAX 16u
@@ -83,7 +85,9 @@ struct vm {
 	unsigned timer_count;
 	exit_handler handler[VMEXIT_KINDS];
 	struct gva_slot gva_slot[GVA_SLOTS];
-	void *mmio_state; /* the mmio room's, behind handler[VMEXIT_NPF] */
+	void *mmio_state;	 /* the mmio room's, behind handler[VMEXIT_NPF] */
+	struct trace *trace;	 /* the recorder, if there is one */
+	struct trace *recording; /* the same in an exit that is being recorded, else NULL */
 	struct vm_stop stop;
 	uint64_t time_limit_tsc; /* absolute, 0 for none */
 

@@ -328,7 +328,7 @@ static void tables_and_registers_change(void)
 	put(LEAF4, 4, 0x6000 | P | U | NX);
 	expect_fault(GVA4, GVA_READ, false, PF_P | PF_RSVD);
 	cpu.reg[VREG_CR0] &= ~CR0_PG;
-	expect_page(GVA4, GVA_READ, false, GVA4);
+	expect_page(GVA4, GVA_READ, false, GVA4 & 0xffffffff);
 }
 
 static void tables_outside_of_memory(void)
