@@ -4,6 +4,7 @@
     ./check WORD...    those whose name contains a WORD; "unit" stands for all hosted unit tests
     ./check --list     their names
     ./check bench      measurements instead: lines "bench NAME VALUE UNIT"
+    ./check coverage   lines of src that the hosted tests reach instead, by room
 
 Builds only what the chosen tests need. The last line is "N passed, N failed, N skipped".
 """
@@ -24,6 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import bench
+import coverage
 import style
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -327,6 +329,8 @@ def main() -> int:
         return 1
     if arguments.words == ["bench"]:
         return bench.run(build.folder, logs)
+    if arguments.words == ["coverage"]:
+        return coverage.report((build.folder / "coverage").resolve())
     everything = [
         *ctest_tests(build),
         *fuzz_tests(FUZZ_SECONDS),
