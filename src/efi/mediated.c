@@ -2,6 +2,7 @@
 #include "efi/mediated.h"
 #include "base/fmt.h"
 #include "base/log.h"
+#include "core/trace.h"
 #include "dma/ide.h"
 #include "dma/nvme.h"
 
@@ -63,8 +64,9 @@ static int choose(void *arg, const struct pci_seen *fn)
 		.irq = how->irq};
 	fmt_print(m->dev.name, sizeof(m->dev.name), "%s " PCI_BDF_FMT, m->dev.ops->name,
 		PCI_BDF_ARGS(fn->bdf));
-	log_line("device %s: %s restricted", section->name, m->dev.name);
-	return 0;
+	log_line("device %s: %s restricted%s", section->name, m->dev.name,
+		section->trace ? ", traced" : "");
+	return section->trace ? trace_add_device(set->vm, &m->dev) : 0;
 }
 
 int mediated_choose(struct mediated_set *set, const struct config *c, struct vm *vm)

@@ -7,6 +7,7 @@
 #include "base/fmt.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "core/trace.h"
 #include "efi/acpi.h"
 #include "efi/console.h"
 #include "efi/files.h"
@@ -17,6 +18,7 @@
 #include "efi/resident.h"
 #include "efi/stages.h"
 #include "efi/ticks.h"
+#include "efi/tracefile.h"
 #include "efi/vectors.h"
 #include "guest/linux.h"
 #include "hw/time.h"
@@ -66,14 +68,13 @@ static void complain(const struct config *c, enum config_key key, const char *te
 static int processor_enter(void *context)
 {
 	static const struct vcpu_ops *const backends[] = {&vmx_ops, &svm_ops};
+	const char *why[array_size(backends)];
 	struct session *s = context;
-	const char *why = NULL, *reason = NULL;
-	int err = 0;
 
 	for (size_t i = 0; i < array_size(backends); i++) {
-		int e = backends[i]->probe(&why);
+		int err = backends[i]->probe(&why[i]);
 
-		if (!e) {
+		if (!err) {
 			s->vm.vcpu.ops = backends[i];
 			/* Only VMX leaves something in the processor that has to point somewhere. */
 			if (backends[i] == &vmx_ops)
@@ -81,14 +82,14 @@ static int processor_enter(void *context)
 			log_line("processor: %s", backends[i]->name);
 			return 0;
 		}
-		/* A lock tells the user more than the other vendor's absence. */
-		if (!reason || e == -E_LOCKED) {
-			reason = why;
-			err = e;
+		/* What can be unlocked says all; the other vendor's absence is no news then. */
+		if (err == -E_LOCKED) {
+			log_alert("processor: %s", why[i]);
+			return err;
 		}
 	}
-	log_alert("processor: %s", reason);
-	return err;
+	log_alert("processor: %s; %s", why[0], why[1]);
+	return -E_NOTSUP;
 }
 
 /* ---- memory: the guest's, and ours ---- */
@@ -137,6 +138,8 @@ static int arena_take(struct session *s)
 	void *base;
 
 	s->arena_pages = slpt_pages_needed(s->config->memory, GMEM_RUNS_MAX) + ARENA_EXTRA_PAGES;
+	if (config_wants_trace(s->config))
+		s->arena_pages += (s->config->trace_size + TRACE_ARENA_EXTRA) / PAGE_SIZE;
 	base = uefi_pages(s->arena_pages);
 	if (!base)
 		return -E_NOMEM;
@@ -231,6 +234,24 @@ static int guest_enter(void *context)
 	return err;
 }
 
+/* ---- trace: room for it before the devices are chosen, and its file when the disk is back ---- */
+
+static int trace_enter(void *context)
+{
+	struct session *s = context;
+
+	if (!config_wants_trace(s->config))
+		return 0;
+	return trace_init(&s->vm, &s->arena, s->config->trace_size);
+}
+
+static void trace_leave(void *context)
+{
+	struct session *s = context;
+
+	trace_file_save(&s->vm, s->config, s->origin);
+}
+
 /* ---- drivers: the firmware's leave what the guest gets ---- */
 
 static void stop_pnp_driver(struct session *s, uint32_t hid, const char *name)
@@ -298,8 +319,13 @@ static int machine_enter(void *context)
 {
 	struct session *s = context;
 
+	int err;
+
 	vm_init(&s->vm);
-	return machine_attach(&s->machine, &s->vm, &s->arena, s->ecam, s->ecam_len);
+	err = machine_attach(&s->machine, &s->vm, &s->arena, s->ecam, s->ecam_len);
+	if (!err && s->vm.trace)
+		trace_start(&s->vm);
+	return err;
 }
 
 static void machine_leave(void *context)
@@ -451,6 +477,7 @@ static const struct stage stages[] = {
 	{"processor", processor_enter, NULL},
 	{"memory", memory_enter, memory_leave},
 	{"guest", guest_enter, NULL},
+	{"trace", trace_enter, trace_leave},
 	{"drivers", drivers_enter, drivers_leave},
 	{"inventory", inventory_enter, inventory_leave},
 	{"machine", machine_enter, machine_leave},

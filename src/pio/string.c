@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "core/gva.h"
+#include "core/trace.h"
 #include "hw/cpu.h"
 #include "hw/time.h"
 #include "pio/pio.h"
@@ -218,7 +219,7 @@ static bool span_translate(
 static void span_read(struct string_op *op, const struct string_span *s, uint8_t *ret)
 {
 	for (unsigned i = 0; i < 2 && s->len[i]; i++) {
-		if (gmem_read(&op->vm->gmem, s->at[i], ret, s->len[i])) {
+		if (traced_read(op->vm, TRACE_ACCESS_MEMORY, s->at[i], ret, s->len[i])) {
 			memset(ret, 0xff, s->len[i]);
 			op->vm->unclaimed_mmio++;
 		}
@@ -232,11 +233,20 @@ static void span_write(
 	for (unsigned i = 0; i < 2 && len; i++) {
 		size_t part = min_u64(len, s->len[i]);
 
-		if (gmem_write(&op->vm->gmem, s->at[i], data, part))
+		if (traced_write(op->vm, s->at[i], data, part))
 			op->vm->unclaimed_mmio++;
 		data += part;
 		len -= part;
 	}
+}
+
+static void note_block(const struct string_op *op, struct region *r, const uint8_t *data, size_t n)
+{
+	trace_note_io(op->vm, &(struct trace_io){.region = r,
+				      .kind = TRACE_ACCESS_BLOCK,
+				      .at = gpa(op->port),
+				      .data = data,
+				      .len = n * op->size});
 }
 
 /* What the device itself offers for a whole run, if it does. */
@@ -250,7 +260,10 @@ static size_t port_read_block(struct string_op *op, uint8_t *ret, size_t n)
 	a.offset = op->port - r->base;
 	if (!range_fits(a.offset, a.size, r->len))
 		return 0;
-	return min_u64(r->read_block(r->dev, &a, ret, n), n);
+	n = min_u64(r->read_block(r->dev, &a, ret, n), n);
+	if (n && trace_is_on(op->vm))
+		note_block(op, r, ret, n);
+	return n;
 }
 
 static bool is_late(const struct string_op *op)

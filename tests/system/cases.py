@@ -526,6 +526,46 @@ def run_wrong_passphrase(context: Context) -> None:
         expect_end(machine, Ending.OFF)
 
 
+# ---- a recorded boot ----
+
+
+def traced_image(context: Context, to: str) -> Path:
+    """A copy of the demo's disk, with its configuration changed so that the disk is traced."""
+    image = context.folder / "disk.img"
+    subprocess.run(["cp", "--sparse=always", demo_image(context), image], check=True)
+    text = (ROOT / "guest-image/postern.conf").read_text()
+    text = text.replace("mode = restricted", "mode = restricted\ntrace = on")
+    config = context.folder / "postern.conf"
+    config.write_text(text.replace("[postern]\n", f"[postern]\ntrace_to = {to}\n"))
+    esp = f"{image}@@1M"
+    subprocess.run(["mcopy", "-o", "-i", esp, config, "::/EFI/postern/postern.conf"], check=True)
+    return image
+
+
+def check_replay(context: Context, trace: Path) -> None:
+    tool = context.build / "postern-trace"
+    done = subprocess.run([tool, "replay", trace], capture_output=True, text=True)
+    same = re.search(r"^(\d+) the same, 0 different, 0 not replayed$", done.stdout, re.MULTILINE)
+    if done.returncode or not same or int(same[1]) < 100:
+        raise Failure(f"the replay of {trace}: {done.stderr}{done.stdout[-2000:]}")
+
+
+def run_trace(bus: str, to: str) -> Callable[[Context], None]:
+    def run(context: Context) -> None:
+        image = traced_image(context, to)
+        machine = Qemu(context.folder, image, bus=bus, accel=accelerator(), keep=True)
+        check_boot(machine)
+        trace = machine.log
+        if to == "file":
+            trace = context.folder / "trace.bin"
+            esp = f"{image}@@1M"
+            subprocess.run(["mcopy", "-n", "-i", esp, "::/EFI/postern/trace.bin", trace], check=True)
+        image.unlink()
+        check_replay(context, trace)
+
+    return run
+
+
 # ---- the table ----
 
 SMALL = ("postern.efi", "marker.efi", "guests")
@@ -555,6 +595,8 @@ CASES: dict[str, Case] = {
     "system/qemu-nvme": Case(run_boot("nvme"), ("postern.efi", "image"), 400),
     "system/qemu-ide": Case(run_boot("ide"), ("postern.efi", "image"), 400),
     "system/bochs-ide": Case(run_boot_bochs, ("postern.efi", "image"), 600),
+    "system/trace": Case(run_trace("nvme", "file"), ("postern.efi", "postern-trace", "image"), 400),
+    "system/trace-serial": Case(run_trace("ide", "serial"), ("postern.efi", "postern-trace", "image"), 400),
     "system/wrong-passphrase": Case(run_wrong_passphrase, ("postern.efi", "image"), 500),
 }
 
