@@ -27,6 +27,12 @@ enum insn_status decode_cached(struct decode_cache *c, uint64_t address, enum in
 	status = insn_decode(bytes->byte, bytes->n, mode, &s->insn);
 	if (status != INSN_OK)
 		return status;
+	if (!second_agrees(c->second, bytes->byte, bytes->n, mode, &s->insn)) {
+		c->disputed = s->insn;
+		s->insn.length = 0;
+		*ret = &c->disputed;
+		return INSN_DISPUTED;
+	}
 	length = s->insn.length;
 	s->address = address;
 	s->mode = (uint8_t)mode;

@@ -22,6 +22,7 @@ enum insn_status {
 	INSN_INVALID,	  /* the CPU raises #UD */
 	INSN_TRUNCATED,	  /* right so far, and more bytes are needed */
 	INSN_TOO_LONG,	  /* over 15 bytes: the CPU raises #GP */
+	INSN_DISPUTED,	  /* from decode_cached only: the second opinion is another one */
 };
 
 #define INSN_MAX 15u /* bytes */
