@@ -26,7 +26,7 @@ function(postern_efi name)
 	target_include_directories(${name}.so PRIVATE ${CMAKE_SOURCE_DIR}/src)
 	target_link_libraries(${name}.so PRIVATE ${E_LIBS} ${GNUEFI_LIB}/libgnuefi.a)
 	set_target_properties(${name}.so PROPERTIES SUFFIX "" LINK_DEPENDS ${POSTERN_LDS})
-	target_link_options(${name}.so PRIVATE -nostdlib -nostartfiles -shared
+	target_link_options(${name}.so PRIVATE -nostdlib -nostartfiles -shared -O2 ${EFI_COMPILE}
 		-Wl,-Bsymbolic,-znocombreloc,-zmax-page-size=4096,--gc-sections,--no-undefined,--build-id=none
 		-Wl,-T,${POSTERN_LDS} ${GNUEFI_LIB}/crt0-efi-x86_64.o -fuse-ld=bfd)
 	add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/${name}.efi

@@ -11,7 +11,7 @@ endif()
 set(POSTERN_FREESTANDING
 	-ffreestanding -fpic -fvisibility=hidden -fno-stack-protector -mno-red-zone -mgeneral-regs-only
 	-fno-strict-aliasing -fcf-protection=none -fno-asynchronous-unwind-tables
-	-ffunction-sections -fdata-sections -fno-jump-tables
+	-ffunction-sections -fdata-sections
 	-ffile-prefix-map=${CMAKE_SOURCE_DIR}=. -ffile-prefix-map=${CMAKE_BINARY_DIR}=.)
 
 set(POSTERN_HOSTED -fno-strict-aliasing)

@@ -7,6 +7,11 @@ function(postern_room name)
 	add_library(room_${name} STATIC ${R_HOSTED} ${R_FREESTANDING})
 	target_include_directories(room_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
 	target_compile_options(room_${name} PRIVATE ${POSTERN_WARNINGS} ${POSTERN_FREESTANDING})
+	# The exit path crosses rooms: optimised as one program it is a tenth shorter. Clang's objects
+	# would need another linker.
+	if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+		set_target_properties(room_${name} PROPERTIES INTERPROCEDURAL_OPTIMIZATION ON)
+	endif()
 	if(R_HOSTED)
 		add_library(hosted_${name} STATIC EXCLUDE_FROM_ALL ${R_HOSTED})
 		target_include_directories(hosted_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)

@@ -20,21 +20,23 @@
 #define LEAF7_EBX                                                                                  \
 	(BIT(0) | BIT(3) | BIT(5) | BIT(7) | BIT(8) | BIT(9) | BIT(18) | BIT(19) | BIT(20) |       \
 		BIT(23) | BIT(24) | BIT(29))
-#define LEAF7_ECX	(BIT(9) | BIT(10))
-#define LEAF7_EDX	BIT(4)
-#define EXT1_ECX	(BIT(0) | BIT(5) | BIT(6) | BIT(7) | BIT(8))
-#define EXT1_EDX	(LEAF1_EDX | BIT(11) | BIT(20) | BIT(22) | BIT(25) | BIT(26) | BIT(29))
-#define EXT7_EDX	BIT(8) /* invariant TSC */
+#define LEAF7_ECX	  (BIT(9) | BIT(10))
+#define LEAF7_EDX	  BIT(4)
+#define EXT1_ECX	  (BIT(0) | BIT(5) | BIT(6) | BIT(7) | BIT(8))
+#define EXT1_EDX	  (LEAF1_EDX | BIT(11) | BIT(20) | BIT(22) | BIT(25) | BIT(26) | BIT(29))
+#define EXT7_EDX	  BIT(8) /* invariant TSC */
 
-#define XCR0_SHOWN	7u /* x87, SSE, AVX */
+#define XCR0_SHOWN	  7u /* x87, SSE, AVX */
+#define XCR0_AVX	  BIT(2)
+#define XSAVE_LEGACY_SIZE 576u /* x87 and SSE, and the header */
 
-#define LEAF_CACHE	0x4u
-#define LEAF_XSAVE	0xdu
-#define LEAF_HYPERVISOR 0x40000000u
-#define LEAF_EXTENDED	0x80000000u
-#define LEAF_EXT_CACHE	0x8000001du
-#define BASIC_MAX	0x16u
-#define HYPERVISOR_ABI	1u
+#define LEAF_CACHE	  0x4u
+#define LEAF_XSAVE	  0xdu
+#define LEAF_HYPERVISOR	  0x40000000u
+#define LEAF_EXTENDED	  0x80000000u
+#define LEAF_EXT_CACHE	  0x8000001du
+#define BASIC_MAX	  0x16u
+#define HYPERVISOR_ABI	  1u
 
 static void init_basic(struct cpuid_model *m)
 {
@@ -75,8 +77,8 @@ static void init_subleaves(struct cpuid_model *m)
 	m->xsave[1].eax = hw_cpuid(LEAF_XSAVE, 1).eax & BIT(0); /* XSAVEOPT */
 	m->xsave[2] = hw_cpuid(LEAF_XSAVE, 2);
 	/* Header and legacy area, and the AVX component where the CPU puts it. */
-	m->xsave[0].ecx = 576;
-	if (m->xsave[0].eax & BIT(2))
+	m->xsave[0].ecx = XSAVE_LEGACY_SIZE;
+	if (m->xsave[0].eax & XCR0_AVX)
 		m->xsave[0].ecx = m->xsave[2].ebx + m->xsave[2].eax;
 }
 
@@ -117,54 +119,57 @@ void cpuid_init(struct vm *vm)
 	m->hypervisor[1].eax = HYPERVISOR_ABI;
 }
 
-/* Leaf Dh tells the area's size for what the guest has enabled now. */
-static struct cpuid_regs answer_xsave(const struct vm *vm, uint32_t subleaf)
+/* The answer as it stands in the model, before what follows the guest's registers; never NULL. */
+static inline const struct cpuid_regs *find_leaf(
+	const struct cpuid_model *m, uint32_t leaf, uint32_t subleaf)
 {
-	struct cpuid_regs r = {0};
+	static const struct cpuid_regs none;
 
-	if (subleaf >= array_size(vm->cpuid.xsave))
-		return r;
-	r = vm->cpuid.xsave[subleaf];
-	if (subleaf == 0)
-		r.ebx = fpu_guest_xcr0(&vm->vcpu.fpu) & BIT(2) ? r.ecx : 576;
-	return r;
+	if (leaf < array_size(m->basic)) {
+		if (leaf > m->basic[0].eax)
+			return &none;
+		if (leaf == LEAF_CACHE)
+			return subleaf < array_size(m->cache) ? &m->cache[subleaf] : &none;
+		if (leaf == LEAF_XSAVE)
+			return subleaf < array_size(m->xsave) ? &m->xsave[subleaf] : &none;
+		return leaf == 7 && subleaf ? &none : &m->basic[leaf];
+	}
+	if (leaf - LEAF_HYPERVISOR < array_size(m->hypervisor))
+		return &m->hypervisor[leaf - LEAF_HYPERVISOR];
+	if (leaf - LEAF_EXTENDED < array_size(m->extended)) {
+		if (leaf == LEAF_EXT_CACHE && subleaf < array_size(m->extended_cache))
+			return &m->extended_cache[subleaf];
+		return &m->extended[leaf - LEAF_EXTENDED];
+	}
+	return &none;
 }
 
 struct cpuid_regs cpuid_answer(const struct vm *vm, uint32_t leaf, uint32_t subleaf)
 {
-	const struct cpuid_model *m = &vm->cpuid;
-	struct cpuid_regs none = {0};
+	return *find_leaf(&vm->cpuid, leaf, subleaf);
+}
 
-	if (leaf < array_size(m->basic)) {
-		if (leaf > m->basic[0].eax)
-			return none;
-		if (leaf == LEAF_CACHE)
-			return subleaf < array_size(m->cache) ? m->cache[subleaf] : none;
-		if (leaf == LEAF_XSAVE)
-			return answer_xsave(vm, subleaf);
-		return leaf == 7 && subleaf ? none : m->basic[leaf];
-	}
-	if (leaf - LEAF_HYPERVISOR < array_size(m->hypervisor))
-		return m->hypervisor[leaf - LEAF_HYPERVISOR];
-	if (leaf - LEAF_EXTENDED < array_size(m->extended)) {
-		if (leaf == LEAF_EXT_CACHE && subleaf < array_size(m->extended_cache))
-			return m->extended_cache[subleaf];
-		return m->extended[leaf - LEAF_EXTENDED];
-	}
-	return none;
+/* Leaf 1 says whether CR4.OSXSAVE is set, leaf Dh how large the area is for what XCR0 has now. */
+static __attribute__((noinline)) void follow_guest(struct vcpu *v, uint32_t leaf)
+{
+	if (leaf == 1 && vcpu_get(v, VREG_CR4) & CR4_OSXSAVE)
+		v->gpr[GPR_RCX] |= LEAF1_ECX_OSXSAVE;
+	if (leaf == LEAF_XSAVE)
+		v->gpr[GPR_RBX] = fpu_guest_xcr0(&v->fpu) & XCR0_AVX ? v->vm->cpuid.xsave[0].ecx
+								     : XSAVE_LEGACY_SIZE;
 }
 
 void cpuid_exit(struct vm *vm, const struct vmexit *e)
 {
 	struct vcpu *v = &vm->vcpu;
-	uint32_t leaf = (uint32_t)v->gpr[GPR_RAX];
-	struct cpuid_regs r = cpuid_answer(vm, leaf, (uint32_t)v->gpr[GPR_RCX]);
+	uint32_t leaf = (uint32_t)v->gpr[GPR_RAX], subleaf = (uint32_t)v->gpr[GPR_RCX];
+	const struct cpuid_regs *r = find_leaf(&vm->cpuid, leaf, subleaf);
 
-	if (leaf == 1 && (vcpu_get(v, VREG_CR4) & CR4_OSXSAVE))
-		r.ecx |= LEAF1_ECX_OSXSAVE;
-	v->gpr[GPR_RAX] = r.eax;
-	v->gpr[GPR_RBX] = r.ebx;
-	v->gpr[GPR_RCX] = r.ecx;
-	v->gpr[GPR_RDX] = r.edx;
+	v->gpr[GPR_RAX] = r->eax;
+	v->gpr[GPR_RBX] = r->ebx;
+	v->gpr[GPR_RCX] = r->ecx;
+	v->gpr[GPR_RDX] = r->edx;
+	if (leaf == 1 || (leaf == LEAF_XSAVE && !subleaf))
+		follow_guest(v, leaf);
 	vcpu_skip(v, e);
 }

@@ -72,9 +72,18 @@ static bool range_is_memory(const struct gmem *m, uint64_t at, uint64_t len)
 
 int gmem_read(const struct gmem *m, gpa_t at, void *ret_copy, size_t len)
 {
+	struct bytes whole = find_bytes(m, at.v, len);
 	uint8_t *out = ret_copy;
 	uint64_t a = at.v;
 
+	/* The usual case, page-table entries above all, is one piece. */
+	if (whole.len == len && len) {
+		if (len == 8)
+			__builtin_memcpy(out, whole.va, 8);
+		else
+			memcpy(out, whole.va, len);
+		return 0;
+	}
 	if (!range_is_memory(m, a, len))
 		return -E_FAULT;
 	while (len) {

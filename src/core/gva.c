@@ -43,6 +43,8 @@ struct paging {
 	unsigned levels; /* 0: no paging */
 	enum gva_access access;
 	bool user, wp, nx, smep, smap, pse;
+	/* An entry without any of these has no reserved bit set and is no large page. */
+	uint64_t suspect;
 };
 
 /* A walk under way: the entries that it went through, from the root on. */
@@ -57,7 +59,7 @@ static void read_paging(struct vm *vm, enum gva_access access, bool user, struct
 	struct vcpu *v = &vm->vcpu;
 	uint64_t cr0 = vcpu_get(v, VREG_CR0), cr4, efer;
 
-	*ret = (struct paging){.vm = vm, .access = access, .user = user};
+	*ret = (struct paging){.vm = vm, .access = access, .user = user, .suspect = PTE_PS};
 	if (!(cr0 & CR0_PG))
 		return;
 	cr4 = vcpu_get(v, VREG_CR4);
@@ -72,6 +74,7 @@ static void read_paging(struct vm *vm, enum gva_access access, bool user, struct
 	} else if (cr4 & CR4_PAE) {
 		ret->levels = 3;
 		ret->root &= PAE_CR3;
+		ret->suspect |= PAE_RSVD | PDPTE_RSVD;
 	} else {
 		ret->levels = 2;
 		ret->root &= BITS(31, 12);
@@ -79,6 +82,9 @@ static void read_paging(struct vm *vm, enum gva_access access, bool user, struct
 		return;
 	}
 	ret->nx = efer & EFER_NXE;
+	ret->suspect |= PTE_ADDRESS & ~(BIT(PHYS_DEFAULT) - 1);
+	if (!ret->nx || ret->levels == 3)
+		ret->suspect |= PTE_NX;
 }
 
 static unsigned physical_bits(const struct vm *vm)
@@ -178,7 +184,7 @@ static bool is_allowed(const struct paging *p, uint64_t rights)
 	return p->access != GVA_FETCH || !p->nx || rights & PTE_NX;
 }
 
-static int set_accessed(const struct paging *p, struct walk *w, struct gva_fault *ret_fault)
+static int set_accessed(const struct paging *p, const struct walk *w)
 {
 	size_t size = p->levels == 2 ? 4 : 8;
 
@@ -189,7 +195,7 @@ static int set_accessed(const struct paging *p, struct walk *w, struct gva_fault
 		if (entry == w->entry[i])
 			continue;
 		if (gmem_write(&p->vm->gmem, gpa(w->at[i]), &entry, size))
-			return lost(w->gva, ret_fault);
+			return -E_FAULT;
 	}
 	return 0;
 }
@@ -204,43 +210,51 @@ static bool is_canonical(const struct paging *p, uint64_t gva)
 static int walk_tables(
 	const struct paging *p, struct walk *w, gpa_t *ret_gpa, struct gva_fault *ret_fault)
 {
+	unsigned size = p->levels == 2 ? 4 : 8, bits = p->levels == 2 ? 10 : 9;
+	unsigned shift = PAGE_SHIFT + p->levels * bits;
 	uint64_t table = p->root, rights = ~0ull;
-	size_t size = p->levels == 2 ? 4 : 8;
 
 	for (unsigned level = p->levels;; level--) {
-		unsigned shift = level_shift(p, level);
-		uint64_t index = w->gva >> shift & (PAGE_SIZE / size - 1), entry = 0;
-		uint64_t at = table + index * size;
+		uint64_t at, entry = 0;
+		bool leaf = level == 1;
 
+		shift -= bits;
+		at = table + (w->gva >> shift & (BIT(bits) - 1)) * size;
 		if (gmem_read(&p->vm->gmem, gpa(at), &entry, size))
 			return lost(w->gva, ret_fault);
 		if (!(entry & PTE_P))
 			return page_fault(p, w->gva, 0, ret_fault);
-		if (has_reserved(p, entry, level))
-			return page_fault(p, w->gva, FAULT_P | FAULT_RSVD, ret_fault);
+		if (entry & p->suspect) {
+			if (has_reserved(p, entry, level))
+				return page_fault(p, w->gva, FAULT_P | FAULT_RSVD, ret_fault);
+			leaf = is_leaf(p, entry, level);
+		}
 		w->at[w->depth] = at;
 		w->entry[w->depth++] = entry;
 		if (!is_pae_root(p, level))
 			rights &= entry ^ PTE_NX;
-		if (is_leaf(p, entry, level)) {
-			if (!is_allowed(p, rights))
-				return page_fault(p, w->gva, FAULT_P, ret_fault);
-			*ret_gpa = gpa(leaf_address(p, entry, level) | (w->gva & (BIT(shift) - 1)));
-			return 0;
-		}
 		table = entry & PTE_ADDRESS;
+		if (!leaf)
+			continue;
+		if (!is_allowed(p, rights))
+			return page_fault(p, w->gva, FAULT_P, ret_fault);
+		if (!(rights & PTE_A) || (p->access == GVA_WRITE && !(entry & PTE_D)))
+			if (set_accessed(p, w))
+				return lost(w->gva, ret_fault);
+		if (level > 1)
+			table = leaf_address(p, entry, level);
+		*ret_gpa = gpa(table | (w->gva & (BIT(shift) - 1)));
+		return 0;
 	}
 }
 
 static int translate(
 	const struct paging *p, uint64_t gva, gpa_t *ret_gpa, struct gva_fault *ret_fault)
 {
-	struct walk w = {.gva = gva};
-	gpa_t found;
-	int err;
+	struct walk w; /* not initialised as a whole: the entries are filled as it goes */
 
-	if (p->levels < 4)
-		w.gva &= BITS(31, 0);
+	w.gva = p->levels < 4 ? gva & BITS(31, 0) : gva;
+	w.depth = 0;
 	if (!p->levels) {
 		*ret_gpa = gpa(w.gva);
 		return 0;
@@ -249,12 +263,7 @@ static int translate(
 		*ret_fault = (struct gva_fault){VECTOR_GP, 0, gva};
 		return -E_FAULT;
 	}
-	err = walk_tables(p, &w, &found, ret_fault);
-	if (!err)
-		err = set_accessed(p, &w, ret_fault);
-	if (!err)
-		*ret_gpa = found;
-	return err;
+	return walk_tables(p, &w, ret_gpa, ret_fault);
 }
 
 int gva_translate(struct vm *vm, uint64_t gva, enum gva_access access, bool user, gpa_t *ret_gpa,

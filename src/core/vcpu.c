@@ -79,7 +79,7 @@ static bool is_prefix(uint8_t b, bool long_mode)
  * it: prefixes, then an opcode whose length follows from its first two bytes. 0 if the bytes can't
  * be read any more: another agent took the page away, and the guest will fault by itself.
  */
-static unsigned find_length(struct vcpu *v, uint64_t rip)
+unsigned vcpu_find_length(struct vcpu *v, uint64_t rip)
 {
 	struct vcpu_segment cs;
 	unsigned at = 0;
@@ -103,15 +103,6 @@ static unsigned find_length(struct vcpu *v, uint64_t rip)
 		/* MOV CR and the 0F 01 group have a ModRM byte; CPUID, RDMSR, WBINVD... don't. */
 		return at + (b[1] == 0x20 || b[1] == 0x22 || b[1] == 0x01 ? 3 : 2);
 	}
-}
-
-void vcpu_skip(struct vcpu *v, const struct vmexit *e)
-{
-	unsigned len = e->insn_len;
-
-	if (!len)
-		len = find_length(v, e->rip);
-	v->ops->resume_at(v, e->rip + len);
 }
 
 static bool is_contributory(const struct vcpu_event *e)

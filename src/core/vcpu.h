@@ -250,8 +250,16 @@ void vcpu_write_gpr(struct vcpu *v, unsigned n, uint64_t value);
 /* RAX or RDX:RAX as 32-bit results, upper halves zeroed. */
 void vcpu_set_edx_eax(struct vcpu *v, uint64_t value);
 
+/* The length of the intercepted instruction at rip, for vcpu_skip; 0 if it can't be read. */
+unsigned vcpu_find_length(struct vcpu *v, uint64_t rip);
+
 /* Ends an emulated instruction: RIP moves behind it. */
-void vcpu_skip(struct vcpu *v, const struct vmexit *e);
+static inline void vcpu_skip(struct vcpu *v, const struct vmexit *e)
+{
+	unsigned len = e->insn_len ? e->insn_len : vcpu_find_length(v, e->rip);
+
+	v->ops->resume_at(v, e->rip + len);
+}
 
 /*
  * Raises an exception at the current instruction, by the rules for a second one during delivery:

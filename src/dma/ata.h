@@ -19,7 +19,6 @@
 /* Device control register. */
 #define ATA_CONTROL_NIEN       0x02u
 #define ATA_CONTROL_SRST       0x04u
-#define ATA_CONTROL_HOB	       0x80u
 /* Device register. */
 #define ATA_DEVICE_1	       0x10u
 

@@ -89,13 +89,19 @@ static bool channel_busy(struct ide_channel *ch)
 	return ch->held || (ch->in_flight && is_busy(alternate_read(ch)));
 }
 
-/* Reading status ends the device's request, so the controller's bit is looked at first. */
+/*
+ * Reading status ends the device's request, so the controller's bit is looked at first. An
+ * interrupt that the guest was quicker than isn't raised any more.
+ */
 static uint8_t acknowledging_read(struct ide_channel *ch)
 {
 	uint8_t status;
 
-	if (ch->in_flight)
-		ide_take_interrupt(ch);
+	if (ch->in_flight && (ide_busmaster_status(ch) & BM_STATUS_INTR)) {
+		ide_busmaster_clear(ch, BM_STATUS_INTR);
+		if (!(ch->control & ATA_CONTROL_NIEN))
+			ch->bm.status |= BM_STATUS_INTR;
+	}
 	set_interrupt(ch, false);
 	status = (uint8_t)hw_port_read(ch->port + IDE_STATUS, 1);
 	if (!is_busy(status))
@@ -224,7 +230,6 @@ static enum io_result register_write(struct ide_channel *ch, unsigned n, uint8_t
 		return IO_DONE;
 	ch->previous[n] = ch->reg[n];
 	ch->reg[n] = value;
-	ch->control &= (uint8_t)~ATA_CONTROL_HOB;
 	return IO_PASS;
 }
 

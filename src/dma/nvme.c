@@ -221,8 +221,10 @@ static enum io_result nvme_mmio(struct device *dev, struct io_access *a)
  */
 static uint64_t cap_model(const struct nvme *n)
 {
-	return (n->real_cap & (CAP_TO | CAP_DSTRD)) | FIELD_PUT(CAP_MQES, n->io_entries - 1) |
-	       CAP_CQR | CAP_CSS_NVM;
+	uint64_t timeout = min_u64(n->timeout_us / NVME_TIMEOUT_US, FIELD_GET(CAP_TO, CAP_TO));
+
+	return (n->real_cap & CAP_DSTRD) | FIELD_PUT(CAP_TO, timeout) |
+	       FIELD_PUT(CAP_MQES, n->io_entries - 1) | CAP_CQR | CAP_CSS_NVM;
 }
 
 static int queues_init(struct nvme *n, struct arena *arena)

@@ -10,13 +10,12 @@
 #include "hw/mmio.h"
 #include "hw/time.h"
 
-#define GONE	     0xffffffffu /* what a register of a device reads that isn't there */
-#define TIMEOUT_UNIT 500000u	 /* us, of CAP.TO */
-#define COMMAND_US   5000000u	 /* for one Identify */
-#define BAR_IO	     1u
-#define BAR_TYPE     6u
-#define BAR_TYPE_64  4u
-#define BAR_FLAGS    0xfu
+#define GONE	    0xffffffffu /* what a register of a device reads that isn't there */
+#define COMMAND_US  5000000u	/* for one Identify */
+#define BAR_IO	    1u
+#define BAR_TYPE    6u
+#define BAR_TYPE_64 4u
+#define BAR_FLAGS   0xfu
 
 static uint32_t reg_read(const struct nvme *n, unsigned reg)
 {
@@ -156,13 +155,23 @@ static int capabilities_check(const struct nvme *n)
 	return n->io_entries < 2 ? -E_NOTSUP : 0;
 }
 
+/* Newer controllers may need longer than CAP.TO can say. */
+static uint64_t timeout_read(const struct nvme *n, uint64_t cap)
+{
+	uint64_t units = max_u64(FIELD_GET(CAP_TO, cap), 1);
+
+	if (cap & CAP_CRMS)
+		units = max_u64(units, FIELD_GET(CRTO_CRWMT, reg_read(n, NVME_CRTO)));
+	return units * NVME_TIMEOUT_US;
+}
+
 static void capabilities_read(struct nvme *n)
 {
 	uint64_t cap = reg_read64(n, NVME_CAP);
 
 	n->real_cap = cap;
 	n->version = reg_read(n, NVME_VS);
-	n->timeout_us = max_u64(FIELD_GET(CAP_TO, cap), 1) * TIMEOUT_UNIT;
+	n->timeout_us = timeout_read(n, cap);
 	n->doorbell_stride = 4u << FIELD_GET(CAP_DSTRD, cap);
 	n->io_entries = (uint32_t)min_u64(FIELD_GET(CAP_MQES, cap) + 1, NVME_IO_ENTRIES);
 	n->saved_aqa = reg_read(n, NVME_AQA);

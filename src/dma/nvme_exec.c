@@ -104,7 +104,7 @@ static void refuse(struct nvme *n, const struct nvme_sq *sq, uint8_t opcode, uin
 static void submit_one(struct nvme *n, struct nvme_sq *sq, struct nvme_slot *slot)
 {
 	struct nvme_list list = nvme_slot_list(sq, slot);
-	struct nvme_sqe in, out;
+	struct nvme_sqe in, out = {0};
 	uint32_t result = 0;
 	uint16_t status;
 

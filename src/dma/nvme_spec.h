@@ -11,11 +11,12 @@
 #define NVME_CAP	   0x00u
 #define CAP_MQES	   0xffffull /* entries of the largest queue, less 1 */
 #define CAP_CQR		   (1ull << 16)
-#define CAP_TO		   (0xffull << 24) /* in 500 ms */
+#define CAP_TO		   (0xffull << 24) /* in NVME_TIMEOUT_US */
 #define CAP_DSTRD	   (0xfull << 32)  /* doorbells are 4 << DSTRD bytes apart */
 #define CAP_CSS		   (0xffull << 37)
 #define CAP_CSS_NVM	   (1ull << 37)
 #define CAP_MPSMIN	   (0xfull << 48) /* smallest page is 4096 << MPSMIN */
+#define CAP_CRMS	   (3ull << 59)
 #define NVME_VS		   0x08u
 #define NVME_VS_MAKE(a, b) ((uint32_t)(a) << 16 | (b) << 8)
 #define NVME_INTMS	   0x0cu
@@ -38,8 +39,11 @@
 #define AQA_ACQS	   0x0fff0000u
 #define NVME_ASQ	   0x28u
 #define NVME_ACQ	   0x30u
-#define NVME_REGS_END	   0x1000u /* where doorbells begin */
+#define NVME_CRTO	   0x68u       /* since 2.0, if CAP.CRMS says so */
+#define CRTO_CRWMT	   0x0000ffffu /* until ready with media, in NVME_TIMEOUT_US */
+#define NVME_REGS_END	   0x1000u     /* where doorbells begin */
 
+#define NVME_TIMEOUT_US	   500000u
 #define NVME_SQE_SIZE	   64u
 #define NVME_CQE_SIZE	   16u
 #define NVME_SQE_SHIFT	   6u /* as CC.IOSQES says it */

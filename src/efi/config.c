@@ -458,16 +458,21 @@ static int handle_key(void *user, const char *section, const char *name, const c
 	return 0;
 }
 
-/* The first pass: on_failure alone, and no complaints. */
-static int handle_on_failure(
+/* The first pass: what a failure needs, on_failure and the path that it may boot; no complaints. */
+static int handle_failure_key(
 	void *user, const char *section, const char *name, const char *value, int line)
 {
+	static const enum config_key wanted[] = {CONFIG_ON_FAILURE, CONFIG_BOOT_PATH};
 	struct config *c = user;
 	char why[CONFIG_TEXT_MAX + 1];
 
 	(void)line;
-	if (strcmp(section, "postern") == 0 && strcmp(name, "on_failure") == 0)
-		(void)read_action(value, &c->on_failure, why);
+	for (unsigned i = 0; i < array_size(wanted); i++) {
+		const struct key *k = &keys[wanted[i]];
+
+		if (strcmp(section, k->section) == 0 && strcmp(name, k->name) == 0)
+			(void)k->read(value, (char *)c + k->field, why);
+	}
 	return 1;
 }
 
@@ -617,7 +622,7 @@ int config_parse(struct config *c, const char *text, size_t len, struct config_e
 		parser_fail(&p, 0, "", "the file is larger than 64 KiB");
 		goto failed;
 	}
-	(void)ini_parse_string(text, handle_on_failure, c);
+	(void)ini_parse_string(text, handle_failure_key, c);
 	c->on_reset = c->on_poweroff = c->on_triple_fault = c->on_time_limit = c->on_failure;
 	scan_lines(&p, text, len);
 	if (!p.failed)

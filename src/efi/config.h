@@ -86,8 +86,8 @@ enum config_key {
 
 struct config {
 	enum config_action on_failure, on_reset, on_poweroff, on_triple_fault, on_time_limit;
-	uint32_t time_limit; /* seconds, 0 for none */
-	uint32_t log;	     /* CONFIG_LOG_... */
+	uint32_t time_limit;		    /* seconds, 0 for none */
+	uint32_t log;			    /* CONFIG_LOG_... */
 	char rehearse[CONFIG_WORD_MAX + 1]; /* a stage's name; empty: run the guest */
 	char kernel[CONFIG_PATH_MAX + 1];
 	char initramfs[CONFIG_PATH_MAX + 1]; /* empty: none */
@@ -114,8 +114,8 @@ void config_init(struct config *c);
 
 /*
  * Parses len bytes at text, followed by a NUL. -E_INVAL with the first error of the file in
- * *ret_error. Then *c is still fit for a failure path: on_failure is the file's if it has a valid one
- * anywhere, and no field is undefined.
+ * *ret_error. Then *c is still fit for a failure path: on_failure and the boot path are the file's if it
+ * has valid ones anywhere, and no field is undefined.
  */
 int config_parse(
 	struct config *c, const char *text, size_t len, struct config_error *ret_error) must_check;

@@ -100,8 +100,11 @@ static int route(struct mediated *m, struct machine *machine)
 {
 	int err = 0;
 
-	if (!m->mediator->pins)
+	if (!m->mediator->pins) {
+		/* The guest's own is a PCI pin, so a level: firmware says so, and we are that here. */
+		vpic_set_levels(&machine->pic, (uint16_t)(1u << m->dev.irq));
 		return host_irq_route_msi(&machine->host_irq, &m->dev);
+	}
 	for (unsigned i = 0; !err && i < m->mediator->pins; i++)
 		err = machine_route_isa(machine, &m->dev, m->dev.irq + i);
 	return err;

@@ -34,7 +34,7 @@ enum shape {
 #define F_BYTE	0x0001u /* operands of one byte, else 2, 4 or 8 by mode and prefixes */
 #define F_SRC8	0x0002u /* the source is narrower: MOVZX and its like */
 #define F_SRC16 0x0004u
-#define F_SRC32 0x0008u /* but 16 bits with a prefix 66 */
+#define F_SRC32 0x0008u /* but 16 bits with a prefix 66, as the SDM says; AMD's CPUs read 32 */
 #define F_IMM8	0x0010u
 #define F_IMMZ	0x0020u /* 2 or 4 bytes: never 8 */
 #define F_LOCK	0x0040u /* LOCK is legal if the destination is memory */

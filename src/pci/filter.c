@@ -13,11 +13,15 @@
 #define PORT_RESET	 1u
 #define PORT_DATA	 4u
 
-/* PCI Local Bus Specification 3.0, "Configuration Mechanism". */
+/*
+ * PCI Local Bus Specification 3.0, "Configuration Mechanism". AMD processors take bits 11:8 of the
+ * register from bits 27:24: guests use that by the processor, whatever the host bridge is.
+ */
 #define ADDRESS_ENABLE	 BIT(31)
 #define ADDRESS_BDF	 BITS(23, 8)
 #define ADDRESS_REGISTER BITS(7, 2)
-#define ADDRESS_WRITABLE (ADDRESS_ENABLE | ADDRESS_BDF | ADDRESS_REGISTER)
+#define ADDRESS_EXTENDED BITS(27, 24)
+#define ADDRESS_WRITABLE (ADDRESS_ENABLE | ADDRESS_EXTENDED | ADDRESS_BDF | ADDRESS_REGISTER)
 
 /* 82371SB (PIIX3) "Reset Control Register": a rising edge of bit 2 resets, bit 1 says how hard. */
 #define RESET_CPU	 BIT(2)
@@ -76,7 +80,9 @@ static enum io_result ports_access(struct device *dev, struct io_access *a)
 		if (!(f->address & ADDRESS_ENABLE))
 			return IO_REJECT;
 		return config_access(f, (pci_bdf_t)FIELD_GET(ADDRESS_BDF, f->address),
-			(f->address & ADDRESS_REGISTER) + (a->offset - PORT_DATA), a);
+			FIELD_GET(ADDRESS_EXTENDED, f->address) * PCI_CONFIG_SIZE +
+				(f->address & ADDRESS_REGISTER) + (a->offset - PORT_DATA),
+			a);
 	}
 	if (a->offset == PORT_RESET && a->size == 1)
 		return reset_access(f, a);
@@ -271,9 +277,11 @@ int pci_filter_add(struct pci_filter *f, struct device *dev)
 	fn = pci_filter_find(f, dev->bdf);
 	if (fn && !pci_function_is_placeholder(fn))
 		return -E_EXIST;
-	err = fn ? 0 : filter_place(f, dev->bdf, &fn);
-	if (err)
-		return err;
+	if (!fn) {
+		err = filter_place(f, dev->bdf, &fn);
+		if (err)
+			return err;
+	}
 	pci_function_restrict(fn, dev);
 	log_shown(fn);
 	return show_path(f, seen);

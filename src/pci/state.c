@@ -96,8 +96,6 @@ static void function_restore(const struct pci_function_state *want)
 	struct pci_function_state now;
 
 	function_save(want->bdf, want->bars, &now);
-	if (!memcmp(&now, want, sizeof(now)))
-		return;
 	if (!same_bars(&now, want)) {
 		hw_pci_write(want->bdf, PCI_COMMAND, 2, now.command & ~COMMAND_DECODE);
 		for (unsigned n = 0; n < want->bars; n++)

@@ -105,9 +105,13 @@ static int tables_of_ours(struct vmx_host *h)
 	unsigned size = h->gdt.limit + 1u, selector = (unsigned)align_up(size, 8);
 	uint64_t *d;
 
-	if (!resident_page || selector + 16 > RESIDENT_TSS) {
-		log_line("vmx: no room for a task state segment behind the firmware's %u bytes of "
-			 "GDT",
+	if (!resident_page) {
+		log_line("vmx: the firmware has no task state segment, and there is no page for "
+			 "one");
+		return -E_NOTSUP;
+	}
+	if (selector + 16 > RESIDENT_TSS) {
+		log_line("vmx: no task state segment fits behind %u bytes of the firmware's GDT",
 			size);
 		return -E_NOTSUP;
 	}

@@ -201,6 +201,16 @@ uint64_t vmx_get(struct vcpu *v, enum vcpu_reg reg)
 	}
 }
 
+/*
+ * What a MOV to a control register does to the TLB, which knows nothing of a change by hand. With
+ * a VPID, entries and exits keep it.
+ */
+static void forget_translations(const struct vmx *x)
+{
+	if (x->live && x->controls.proc2 & PROC2_VPID)
+		vmx_insn_invvpid_all();
+}
+
 static void set_shadow(struct vmx *x, bool on)
 {
 	uint64_t now = x->entry.interruptibility & ~(uint64_t)BLOCKING_INTR;
@@ -224,6 +234,7 @@ void vmx_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 		break;
 	case VREG_CR0:
 		set_cr0(x, value);
+		forget_translations(x);
 		break;
 	case VREG_CR2:
 		if (x->inside)
@@ -233,13 +244,16 @@ void vmx_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 		break;
 	case VREG_CR3:
 		vmx_guest_set(x, SLOT_CR3, value);
+		forget_translations(x);
 		break;
 	case VREG_CR4:
 		set_cr4(x, value);
+		forget_translations(x);
 		break;
 	case VREG_EFER:
 		vmx_guest_set(x, SLOT_EFER, value & EFER_DEFINED);
 		update_long_mode(x);
+		forget_translations(x);
 		break;
 	case VREG_PAT:
 		vmx_guest_set(x, SLOT_PAT, value);
@@ -347,8 +361,7 @@ void vmx_resume_at(struct vcpu *v, uint64_t rip)
 	struct vmx *x = vmx_of(v);
 
 	x->entry.rip = rip;
-	if (x->entry.interruptibility & BLOCKING_INTR)
-		set_shadow(x, false);
+	vmx_end_shadow(x);
 }
 
 static void reset_segment(struct vmx *x, enum vcpu_seg seg, uint16_t selector, uint32_t rights)

@@ -129,6 +129,7 @@ static bool absorb_cr_write(struct vcpu *v, unsigned cr, unsigned gpr)
 	if (!changed || changed & ~absorbed)
 		return false;
 	vmx_guest_set(x, slot, field_set(shadow, absorbed, 0) | (value & absorbed));
+	vmx_end_shadow(x);
 	return true;
 }
 
@@ -220,7 +221,10 @@ static void requeue_event(struct vcpu *v)
 		e.type = VEVENT_INTR;
 		break;
 	case EVENT_TYPE_NMI:
+		/* Its delivery has begun to block NMIs, and would be blocked by that now. */
 		e.type = VEVENT_NMI;
+		vmx_set_interruptibility(
+			vmx_of(v), vmx_of(v)->entry.interruptibility & ~(uint64_t)BLOCKING_NMI);
 		break;
 	case EVENT_TYPE_HARD:
 		e.type = VEVENT_EXCEPTION;
@@ -295,7 +299,11 @@ static __attribute__((noinline)) int tell_more(struct vcpu *v, struct vmexit *re
 	}
 }
 
-/* SDM vol. 3C "VM-Entry Controls for Event Injection". */
+/*
+ * SDM vol. 3C "VM-Entry Controls for Event Injection". The event ends an interrupt shadow, as it
+ * would by itself. A shadow that stayed would have to fit RFLAGS.TF and the pending debug
+ * exceptions, or the entry fails.
+ */
 static void inject(struct vcpu *v)
 {
 	static const uint8_t types[] = {
@@ -312,6 +320,7 @@ static void inject(struct vcpu *v)
 		vmx_write(VMCS_ENTRY_EVENT_ERROR, e.error & EVENT_ERROR_BITS);
 	}
 	vmx_write(VMCS_ENTRY_EVENT, info);
+	vmx_end_shadow(vmx_of(v));
 	v->event.type = VEVENT_NONE;
 }
 

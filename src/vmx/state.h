@@ -127,6 +127,14 @@ void vmx_guest_from_vmcs(struct vmx *x); /* then not live */
 uint64_t vmx_guest_get(const struct vmx *x, enum vmx_slot slot);
 void vmx_guest_set(struct vmx *x, enum vmx_slot slot, uint64_t value);
 void vmx_set_interruptibility(struct vmx *x, uint64_t value);
+
+/* The instruction behind STI or MOV SS is done with. */
+static inline void vmx_end_shadow(struct vmx *x)
+{
+	if (x->entry.interruptibility & BLOCKING_INTR)
+		vmx_set_interruptibility(x, x->entry.interruptibility & ~(uint64_t)BLOCKING_INTR);
+}
+
 uint64_t vmx_get(struct vcpu *v, enum vcpu_reg reg);
 void vmx_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value);
 void vmx_get_seg(struct vcpu *v, enum vcpu_seg seg, struct vcpu_segment *ret);

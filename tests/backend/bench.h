@@ -69,6 +69,7 @@ GUEST(spin)
 GUEST(modes)
 GUEST(owned)
 GUEST(pae)
+GUEST(cost)
 
 void bench_load_vectors(const void *from);
 void bench_store_vectors(void *to);

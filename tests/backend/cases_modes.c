@@ -1,4 +1,5 @@
 /* More cases of the back-end test: processor modes, owned control bits, NMIs of the host. */
+#include "base/log.h"
 #include "base/mem.h"
 #include "bench.h"
 #include "hw/cpu.h"
@@ -133,10 +134,71 @@ static void nmi(struct bench *b)
 	memcpy(gate, saved, sizeof(saved));
 }
 
+static void print_cost(struct bench *b, const char *what)
+{
+	const uint64_t *gpr = b->vm.vcpu.gpr;
+
+	log_line("cost %s: cpuid %lu out %lu ticks", what, gpr[GPR_R12] - gpr[GPR_R13],
+		gpr[GPR_R14] - gpr[GPR_R13]);
+}
+
+static bool none_pending(void *chip)
+{
+	(void)chip;
+	return false;
+}
+
+static void skip(struct vm *vm, const struct vmexit *e)
+{
+	vcpu_skip(&vm->vcpu, e);
+}
+
+static void stop(struct vm *vm, const struct vmexit *e)
+{
+	(void)e;
+	vm_request_stop(vm, STOP_POWEROFF);
+}
+
+/*
+ * From exit to entry, by the guest's TSC: with nothing in between, and by the run loop of core.
+ * Bochs with its clock unsynchronized counts instructions there.
+ */
+static void cost(struct bench *b)
+{
+	static const struct irqchip_ops idle = {.pending = none_pending};
+	struct vcpu *v = &b->vm.vcpu;
+	struct vmexit e;
+
+	bench_start_long(b, code_cost());
+	for (;;) {
+		if (v->ops->run(v, &e)) {
+			bench_fail(b, "the processor refused the guest");
+			return;
+		}
+		if (e.kind == VMEXIT_HLT)
+			break;
+		if (e.kind == VMEXIT_INTR)
+			v->ops->window(v, false);
+		else
+			v->ops->resume_at(v, e.rip + 2);
+	}
+	print_cost(b, "empty");
+	bench_start_long(b, code_cost());
+	vm_init(&b->vm);
+	b->vm.irqchip = &idle;
+	b->vm.handler[VMEXIT_PIO] = skip;
+	b->vm.handler[VMEXIT_HLT] = stop;
+	b->vm.stop.reason = STOP_NONE;
+	vm_run(&b->vm);
+	print_cost(b, "core");
+	bench_check_eq(b, b->vm.stop.reason, STOP_POWEROFF, "end");
+}
+
 const struct bench_case bench_mode_cases[] = {
 	{"modes", modes},
 	{"pae", pae},
 	{"owned-bits", owned},
 	{"nmi-of-host", nmi},
+	{"cost", cost},
 };
 const unsigned bench_mode_case_count = array_size(bench_mode_cases);

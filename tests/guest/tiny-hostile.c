@@ -106,9 +106,9 @@ static void run_nowhere(void)
 	uint64_t at = 0xd0000000;
 
 	say("code that isn't there");
-	TRY("pushq $771f\n\tjmp *%0", "+d"(at), "c"(0));
+	TRY("jmp *%0", "+d"(at), "c"(0));
 	at = 0xfee00000;
-	TRY("pushq $771f\n\tjmp *%0", "+d"(at), "c"(0));
+	TRY("jmp *%0", "+d"(at), "c"(0));
 }
 
 /* ---- addresses beyond the end of things, through page tables of our own ---- */
@@ -156,24 +156,6 @@ static void touch_far(void)
 		write_everyhow(PLAYGROUND + 0x1ffffd);
 		strings_everyhow(PLAYGROUND + 0x1ffff0);
 	}
-}
-
-/* Page tables that lie where nothing is, and one that maps itself into the middle of a device. */
-static void walk_nowhere(void)
-{
-	static const uint64_t tables[] = {
-		0xa0000, 0xc0000000, 0xfee00000, 1ull << 39, 0xffffffffff000};
-
-	say("page tables that aren't there");
-	map_playground();
-	for (unsigned i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
-		playground[0] = tables[i] | PTE_TABLE;
-		write_cr3(read_cr3());
-		read_everyhow(PLAYGROUND);
-		write_everyhow(PLAYGROUND + 0x1000);
-	}
-	playground[0] = 0;
-	write_cr3(read_cr3());
 }
 
 /* ---- ports ---- */
@@ -337,26 +319,40 @@ static void nvme_start(uint64_t sq, uint64_t cq, uint32_t aqa)
 		;
 }
 
+/* Where the guest can reach a device's registers, whose base address may lie beyond its page tables. */
+static volatile uint32_t *map_registers(uint64_t base)
+{
+	if (base < 1ull << 32)
+		return (volatile uint32_t *)base;
+	map_playground();
+	playground[0] = (base & ~0x1fffffull) | PTE_LARGE;
+	write_cr3(read_cr3());
+	return (volatile uint32_t *)(PLAYGROUND + (base & 0x1fffff));
+}
+
 static void abuse_nvme(void)
 {
-	uint32_t base = find_class(0x0108), bar;
+	uint32_t base = find_class(0x0108);
 	uint32_t random = 12345;
+	uint64_t bar;
 
 	if (!base)
 		return;
-	bar = pci_read(base + 0x10) & ~0xfu;
-	say("NVMe at %x", (uint64_t)bar);
-	if (!bar || pci_read(base + 0x14))
+	bar = (pci_read(base + 0x10) & ~0xfu) | (uint64_t)pci_read(base + 0x14) << 32;
+	say("NVMe at %x", bar);
+	expect(bar != 0, "NVMe without a base address", 0);
+	if (!bar)
 		return;
 	pci_write(base + 4, 6);
-	nvme = (volatile uint32_t *)(uint64_t)bar;
+	nvme = map_registers(bar);
+	expect(nvme_read(0x08) != 0xffffffff, "NVMe's version", nvme_read(0x08));
 	for (uint32_t reg = 0; reg < 0x40; reg += 4) {
 		nvme_register(reg, 0xffffffff);
 		nvme_read(reg);
 	}
-	read_everyhow(bar + 1);
-	write_everyhow(bar + 3);
-	strings_everyhow(bar + NVME_BELL - 5);
+	read_everyhow((uint64_t)nvme + 1);
+	write_everyhow((uint64_t)nvme + 3);
+	strings_everyhow((uint64_t)nvme + NVME_BELL - 5);
 	/* Queues where nothing is, then real ones with garbage in them. */
 	nvme_start(0xc0000000, 1ull << 50, 0x0fff0fff);
 	nvme_register(NVME_BELL, 0x7fff);
@@ -530,30 +526,44 @@ static void run_privileged(void)
 	TRY("ud2", "+a"(zero), "d"(0));
 }
 
-/* Control registers with what they can't hold: #GP, and nothing has changed. */
+/*
+ * CR4 bits that may come and go in long mode on this CPU: SDM vol. 3A "Control Registers". The others,
+ * and reserved bits of CR3, are #GP on a real CPU and the end of this guest on QEMU 7.2, which reports
+ * them as an exit with code -1, like an entry that failed.
+ */
+static uint64_t cr4_changeable(void)
+{
+	struct cpuid one = cpuid(1, 0), seven = cpuid(7, 0);
+	uint64_t bits = 0x7df; /* VME to OSXMMEXCPT but PAE */
+
+	bits |= seven.ecx & 1u << 2 ? 1ull << 11 : 0;  /* UMIP */
+	bits |= seven.ebx & 1u << 0 ? 1ull << 16 : 0;  /* FSGSBASE */
+	bits |= one.ecx & 1u << 17 ? 1ull << 17 : 0;   /* PCIDE */
+	bits |= one.ecx & 1u << 26 ? 1ull << 18 : 0;   /* OSXSAVE */
+	bits |= seven.ebx & 1u << 7 ? 1ull << 20 : 0;  /* SMEP */
+	bits |= seven.ebx & 1u << 20 ? 1ull << 21 : 0; /* SMAP */
+	bits |= seven.ecx & 1u << 3 ? 1ull << 22 : 0;  /* PKE */
+	return bits;
+}
+
+/* Control registers: each bit there and back, and what they can't hold. */
 static void write_control_registers(void)
 {
-	uint64_t cr0, cr4, v;
+	uint64_t cr0, cr4, v, changeable = cr4_changeable();
 
 	say("control registers");
 	__asm__ volatile("movq %%cr0, %0; movq %%cr4, %1" : "=r"(cr0), "=r"(cr4));
 	for (unsigned bit = 0; bit < 64; bit++) {
 		v = cr4 ^ 1ull << bit;
-		/* PAE can't go in long mode; the others come or go as the CPU says. */
-		if (TRY("movq %0, %%cr4", "+a"(v), "d"(0)) < 0)
+		if ((changeable >> bit & 1) && TRY("movq %0, %%cr4", "+a"(v), "d"(0)) < 0)
 			__asm__ volatile("movq %0, %%cr4" : : "r"(cr4));
 		v = cr0 ^ 1ull << bit;
-		if (bit != 31 && bit != 0 && TRY("movq %0, %%cr0", "+a"(v), "d"(0)) < 0)
+		/* Neither PE nor PG, and NW never without CD. */
+		if (bit != 0 && bit < 31 && bit != 29 && TRY("movq %0, %%cr0", "+a"(v), "d"(0)) < 0)
 			__asm__ volatile("movq %0, %%cr0" : : "r"(cr0));
 	}
-	v = cr4 | 1ull << 13;
-	expect(TRY("movq %0, %%cr4", "+a"(v), "d"(0)) == 13, "CR4.VMXE", v);
 	__asm__ volatile("movq %%cr4, %0" : "=r"(v));
 	expect(v == cr4, "CR4 has changed", v);
-	v = 0x8000000000000000 | read_cr3();
-	TRY("movq %0, %%cr3", "+a"(v), "d"(0));
-	v = read_cr3() | 1ull << 52;
-	TRY("movq %0, %%cr3", "+a"(v), "d"(0));
 	v = 0xf;
 	TRY("movq %0, %%cr8", "+a"(v), "d"(0));
 	v = 0;
@@ -606,7 +616,6 @@ void tiny_main(const uint8_t *boot_params)
 	touch_nowhere();
 	run_nowhere();
 	touch_far();
-	walk_nowhere();
 	sweep_ports();
 	string_ports();
 	abuse_config_ports();

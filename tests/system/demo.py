@@ -72,6 +72,20 @@ def print_timeline(machine: Machine, bare: bool) -> None:
         print(f"  {line.time:7.2f}  {milestone.name}" if line else f"        -  {milestone.name}")
 
 
+def print_clock_warning(machine: Machine) -> None:
+    """Says when the host OS's clock is off, since its line then is no measurement.
+
+    Linux measures the TSC's rate itself, and on a busy machine or a disturbed PIT gets it wrong. Bochs
+    is left out: its time isn't the wall clock's.
+    """
+    line = machine.first_line(HOST_UP)
+    said = re.search(r"([0-9.]+) s after power-on", line.text) if line else None
+    if not line or not said or not isinstance(machine, Qemu):
+        return
+    if abs(float(said[1]) - line.time) > 0.1 * line.time:
+        print(f"note: the host OS took {line.time:.2f} s for {said[1]} s: it measured the TSC wrong")
+
+
 def find_problems(machine: Machine, ending: Ending, bare: bool) -> list[str]:
     """What contradicts a boot of the host OS without a reset in between."""
     problems = []
@@ -100,6 +114,7 @@ def run_alone(machine: Machine, bare: bool) -> list[str]:
         except MachineError as error:
             problems = [str(error)]
         print_timeline(machine, bare)
+        print_clock_warning(machine)
     return problems
 
 
@@ -130,6 +145,7 @@ def run_at_terminal(machine: Machine, bare: bool) -> list[str]:
             return []
         problems = find_problems(machine, machine.wait(timeout=10), bare)
         print_timeline(machine, bare)
+        print_clock_warning(machine)
     return problems
 
 

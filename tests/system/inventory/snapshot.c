@@ -246,7 +246,8 @@ static void take_consoles(struct snapshot *s)
 
 /*
  * Pages by type. Types that the host OS has to keep may not change at all. Those that it gets back are
- * taken together: the firmware moves single pages between its pools and free memory as it likes.
+ * taken together: the firmware moves single pages between its pools and free memory as it likes. The
+ * free ones are counted by themselves; see inventory.c.
  */
 static void take_memory(struct snapshot *s)
 {
@@ -271,13 +272,14 @@ static void take_memory(struct snapshot *s)
 			add(s, "memory pages of type", type, pages[type]);
 	}
 	add(s, "memory pages usable", 0, usable);
-	add(s, "memory pages free", 0, pages[EfiConventionalMemory]);
+	s->free_pages = pages[EfiConventionalMemory];
 }
 
 void snapshot_take(struct snapshot *s)
 {
 	s->count = 0;
 	s->overflow = FALSE;
+	s->free_pages = 0;
 	take_memory(s);
 	take_cpu(s);
 	take_pic(s);

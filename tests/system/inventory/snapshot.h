@@ -19,6 +19,7 @@ struct snapshot {
 	struct item item[SNAPSHOT_ITEMS];
 	unsigned count;
 	BOOLEAN overflow;
+	uint64_t free_pages; /* not compared */
 };
 
 void snapshot_take(struct snapshot *s);

@@ -82,6 +82,7 @@ static void host_interrupt(void)
 {
 	dev.irq_fired = true;
 	ide_ops.poll(&dev);
+	CHECK(!dev.irq_fired);
 }
 
 static void task_file(uint16_t base, uint8_t device, uint8_t count, uint32_t lba)
@@ -161,6 +162,8 @@ static void identifies_by_polling(void)
 	out(0x3f6, 0x0a);
 	task_file(0x1f0, 0xa0, 0, 0);
 	out(0x1f7, 0xec);
+	/* The host hears of it, the guest doesn't. */
+	CHECK_EQ(fake_ide.irqs, 1);
 	host_interrupt();
 	CHECK(!fake_irqchip.line[14]);
 	CHECK_EQ(in(GUEST_BM + 2), 0x60);
@@ -258,6 +261,7 @@ static void reads_by_dma_with_48_bits(void)
 	/* The device's task file changes behind our back: what counts is what the guest wrote. */
 	fake_ide.channel[0].drive[0].reg[3] = 0xff;
 	fake_ide.channel[0].drive[0].previous[4] = 0xff;
+	fake_ide.channel[0].selected = 1;
 	out(0x1f7, 0x25);
 	out(GUEST_BM, 9);
 	CHECK_EQ(fake_ide.commands, 1);
@@ -350,6 +354,14 @@ static void sets_the_firmwares_transfer_mode(void)
 	out(0x1f7, 0xef);
 	CHECK_EQ(in(0x1f7), 0x51);
 	CHECK_EQ(fake_ide.commands, 1);
+	/* The guest's own count is the one that the next command takes. */
+	out(0x1f2, 0x42);
+	out(0x1f1, 3);
+	out(0x1f7, 0xef);
+	CHECK_EQ(in(0x1f7), 0x50);
+	out(0x1f7, 0x40);
+	CHECK_EQ(fake_ide.log[1].count, 0x45);
+	CHECK_EQ(fake_ide.log[2].count, 0x42);
 	check_hardware();
 }
 
@@ -540,6 +552,8 @@ static void ignores_what_comes_to_a_busy_device(void)
 	fake_ide_finish_dma(0);
 	check_sector(0x4000, 5, 512);
 	CHECK_EQ(ram[0x6000], 0);
+	out(GUEST_BM, 0);
+	CHECK_EQ(fake_ide.channel[0].bm_command, 0);
 	check_hardware();
 	/* Idle again, and so the device listens. */
 	host_interrupt();
@@ -656,6 +670,18 @@ static void interrupts_are_not_invented(void)
 	out(0x3f6, 0x08);
 	host_interrupt();
 	CHECK_EQ(fake_irqchip.raised[14], 0);
+	out(0x1f7, 0xe7);
+	CHECK_EQ(in(0x1f7), 0x50);
+	CHECK_EQ(in(GUEST_BM + 2), 0x64);
+	out(GUEST_BM + 2, 0x64);
+	host_interrupt();
+	CHECK_EQ(fake_irqchip.raised[14], 0);
+	CHECK_EQ(in(GUEST_BM + 2), 0x60);
+	out(0x3f6, 0x0a);
+	out(0x1f7, 0xe7);
+	CHECK_EQ(in(0x1f7), 0x50);
+	CHECK_EQ(in(GUEST_BM + 2), 0x60);
+	out(0x3f6, 0x08);
 	/* One that the host missed is found while work is going on. */
 	out(0x1f7, 0xe7);
 	ide_ops.poll(&dev);

@@ -155,6 +155,23 @@ static void waits_are_as_long_as_the_controller_says(void)
 	check_clean();
 }
 
+static void newer_controllers_say_it_elsewhere(void)
+{
+	driver_reset();
+	fake_nvme.cap |= CAP_CRMS;
+	fake_nvme.crto = 0x00010014; /* 10 s */
+	fake_nvme.slow_reads = 9500;
+	fake_hw.tsc_step = 1000000;
+	CHECK_EQ(driver_attach(), 0);
+	CHECK_EQ(driver_read(NVME_CAP + 3, 1), 20);
+	driver_reset();
+	fake_nvme.cap |= CAP_CRMS;
+	fake_nvme.crto = 2000;
+	CHECK_EQ(driver_attach(), 0);
+	CHECK_EQ(driver_read(NVME_CAP, 8) & CAP_CRMS, 0);
+	CHECK_EQ(driver_read(NVME_CAP + 3, 1), 255);
+}
+
 static void namespaces_are_found(void)
 {
 	driver_reset();
@@ -316,6 +333,14 @@ static void shutdown_stays_here(void)
 
 static void a_vanished_controller_reads_all_ones(void)
 {
+	driver_reset();
+	CHECK_EQ(driver_attach(), 0);
+	fake_nvme.gone = true;
+	driver_enable();
+	CHECK_EQ(driver_read(NVME_CSTS, 4), 0xffffffff);
+	driver_doorbell(0, false, 1);
+	CHECK_EQ(driver_state()->stats.bad_doorbells, 1);
+
 	ready_io(16);
 	fake_nvme.gone = true;
 	CHECK_EQ(driver_read(NVME_CSTS, 4), 0xffffffff);
@@ -406,8 +431,9 @@ static void bounced_pages_hold_nothing_old(void)
 	ready();
 	memcpy(driver_memory(DRIVER_LISTS), pages, sizeof(pages));
 	CHECK_EQ(driver_command(0, log, NULL), 0);
-	/* The next command uses the area that held host addresses; an empty list answers. */
-	CHECK_EQ(driver_command(0, driver_identify_command(2, 7, DRIVER_DATA), NULL), 0);
+	/* The next command uses the area that held host addresses. */
+	fake_nvme.no_data = true;
+	CHECK_EQ(driver_command(0, driver_identify_command(3, 1, DRIVER_DATA), NULL), 0);
 	for (unsigned i = 0; i < 4096; i++)
 		CHECK(!driver_memory(DRIVER_DATA)[i]);
 	check_clean();
@@ -1037,8 +1063,10 @@ static void the_line_follows_unread_entries(void)
 	driver_ring(0);
 	nvme_ops.poll(&driver.dev);
 	CHECK(fake_irqchip.line[11]);
+	driver_write(NVME_INTMS, 4, 2);
 	driver_write(NVME_CC, 4, 0x00460000);
 	CHECK(!fake_irqchip.line[11]);
+	CHECK_EQ(driver_read(NVME_INTMS, 4), 0);
 }
 
 static void a_polled_queue_never_interrupts(void)
@@ -1066,6 +1094,35 @@ static void a_polled_queue_never_interrupts(void)
 }
 
 /* ---- resets and strange completions ---- */
+
+/* Can't happen while guest memory is what it was at the check; if it did, the guest would see CFS. */
+static void rings_that_vanish_fail_the_controller(void)
+{
+	struct gmem saved;
+
+	for (unsigned posting = 0; posting < 2; posting++) {
+		ready_io(16);
+		fake_nvme.hold = true;
+		saved = driver.vm.gmem;
+		driver_submit(1, driver_read_command(0, 1, DRIVER_DATA, 0));
+		if (posting)
+			driver_ring(1);
+		driver.vm.gmem.count = 0;
+		fake_nvme_run();
+		if (posting)
+			nvme_ops.poll(&driver.dev);
+		else
+			driver_ring(1);
+		driver.vm.gmem = saved;
+		CHECK_EQ(driver_read(NVME_CSTS, 4), CSTS_CFS);
+		CHECK_EQ(fake_nvme.cc & CC_EN, 0);
+		fake_nvme.hold = false;
+		CHECK(driver_disable());
+		CHECK(driver_enable());
+		CHECK_EQ(driver_create_pair(1, 16), 0);
+		check_clean();
+	}
+}
 
 static void reset_with_commands_in_flight(void)
 {
@@ -1119,16 +1176,19 @@ static void completions_of_nothing_are_dropped(void)
 	nvme_ops.poll(&driver.dev);
 	CHECK_EQ(driver_state()->stats.strays, 6);
 	CHECK(!driver_reap(1, &cqe));
-	/* Twice for one command. */
 	fake_nvme.hold = true;
 	driver_submit(1, driver_read_command(0, 1, DRIVER_DATA, 0));
 	driver_ring(1);
+	/* On a queue that isn't its own; then twice on its own. */
+	fake_nvme_stray(0, 1, fake_nvme.pending[0].sqe.cid);
+	nvme_ops.poll(&driver.dev);
+	CHECK_EQ(driver_state()->stats.strays, 7);
 	fake_nvme_stray(1, 1, fake_nvme.pending[0].sqe.cid);
 	fake_nvme_run();
 	nvme_ops.poll(&driver.dev);
 	CHECK(driver_reap(1, &cqe));
 	CHECK(!driver_reap(1, &cqe));
-	CHECK_EQ(driver_state()->stats.strays, 7);
+	CHECK_EQ(driver_state()->stats.strays, 8);
 	check_clean();
 }
 
@@ -1174,6 +1234,7 @@ int main(void)
 	RUN(attach_unwinds);
 	RUN(a_controller_that_wont_stop_gets_no_bus);
 	RUN(waits_are_as_long_as_the_controller_says);
+	RUN(newer_controllers_say_it_elsewhere);
 	RUN(namespaces_are_found);
 	RUN(registers_are_modelled);
 	RUN(odd_accesses_have_an_answer);
@@ -1208,6 +1269,7 @@ int main(void)
 	RUN(doorbells_before_ready_are_ignored);
 	RUN(the_line_follows_unread_entries);
 	RUN(a_polled_queue_never_interrupts);
+	RUN(rings_that_vanish_fail_the_controller);
 	RUN(reset_with_commands_in_flight);
 	RUN(quiesce_with_commands_in_flight);
 	RUN(completions_of_nothing_are_dropped);

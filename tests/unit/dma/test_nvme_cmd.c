@@ -189,8 +189,10 @@ static void a_list_of_one_pointer(void)
 	CHECK_EQ(judge(read_of(128 * 1024, 0x3e00, 0x1ff8), &out), NVME_FORWARD);
 	CHECK_EQ(list_memory[31], 0x10000000 + entry[31]);
 	CHECK_EQ(fake_gmem.reads, 2);
+	/* Only the first list may begin inside a page. */
 	pointer += 8;
 	put_list(0x1ff8, &pointer, 1);
+	put_list(pointer, entry, 32);
 	CHECK_EQ(verdict(read_of(128 * 1024, 0x3e00, 0x1ff8)), NVME_SC_PRP_OFFSET | DNR);
 	pointer = 2 * RUN_SIZE;
 	put_list(0x1ff8, &pointer, 1);
@@ -224,6 +226,25 @@ static void bad_lists(void)
 	entry[2] = 0;
 	put_list(0x1000, entry, 3);
 	CHECK_EQ(verdict(read_of(4 * 4096, 0x3000, 0x1000)), NVME_FORWARD);
+}
+
+static void buffers_have_a_size(void)
+{
+	struct nvme_sqe in = {.prp1 = 0x3000, .prp2 = 0x1000};
+	struct nvme_buffer b;
+
+	reset();
+	fake_gmem.hostile = false;
+	CHECK_EQ(nvme_buffer_fetch(&gmem, &in, 0, &b), NVME_SC_FIELD | DNR);
+	CHECK_EQ(nvme_buffer_fetch(&gmem, &in, NVME_PRPS_MAX * 4096, &b), 0);
+	CHECK_EQ(b.count, NVME_PRPS_MAX);
+	CHECK_EQ(nvme_buffer_fetch(&gmem, &in, NVME_PRPS_MAX * 4096 + 1, &b), NVME_SC_FIELD | DNR);
+	CHECK_EQ(nvme_buffer_fetch(&gmem, &in, 0xffffffff, &b), NVME_SC_FIELD | DNR);
+	in.prp1 = 0x3004;
+	CHECK_EQ(nvme_buffer_fetch(&gmem, &in, NVME_PRPS_MAX * 4096, &b), NVME_SC_FIELD | DNR);
+	CHECK_EQ(nvme_buffer_fetch(&gmem, &in, NVME_PRPS_MAX * 4096 - 4, &b), 0);
+	CHECK_EQ(nvme_buffer_bytes(&b, 0), 4092);
+	CHECK_EQ(nvme_buffer_bytes(&b, NVME_PRPS_MAX - 1), 4096);
 }
 
 static void addresses_near_the_end_of_the_world(void)
@@ -557,6 +578,7 @@ int main(void)
 	RUN(lists_that_end_with_their_page);
 	RUN(a_list_of_one_pointer);
 	RUN(bad_lists);
+	RUN(buffers_have_a_size);
 	RUN(addresses_near_the_end_of_the_world);
 	RUN(reads_are_rebuilt);
 	RUN(reads_are_checked);

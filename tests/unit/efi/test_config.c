@@ -275,6 +275,11 @@ static void test_on_failure_first(void)
 	CHECK_EQ(config.on_reset, ACTION_SHUTDOWN);
 	CHECK_EQ(parse("[postern]\non_failure = next\n[guest]\nmemory = 1\n"), -E_INVAL);
 	CHECK_EQ(config.on_failure, ACTION_NEXT);
+	CHECK_EQ(parse("\x80\n[boot]\npath = \\a\n[postern]\non_failure = menu\n"), -E_INVAL);
+	CHECK_EQ(config.on_failure, ACTION_MENU);
+	CHECK(!strcmp(config.boot_path, "\\a"));
+	CHECK_EQ(parse("[boot]\npath = a\n"), -E_INVAL);
+	CHECK(!*config.boot_path);
 	CHECK_EQ(parse("[postern]\non_failure = nxt\n"), -E_INVAL);
 	CHECK_EQ(config.on_failure, ACTION_CONTINUE);
 }

@@ -32,6 +32,11 @@ void fake_guest_map(struct fake_guest *g, unsigned page, uint64_t to, uint64_t b
 	put_entry(g, TABLE_VIEW, page, bits ? to | bits : 0);
 }
 
+void fake_guest_lose_view(struct fake_guest *g)
+{
+	put_entry(g, TABLE_PD, FAKE_VIEW / LARGE_SIZE, 0x90000000 | ENTRY_RW);
+}
+
 static enum io_result device_handler(struct device *dev, struct io_access *a)
 {
 	struct fake_guest *g = container_of(dev->vm, struct fake_guest, vm);

@@ -38,6 +38,9 @@ void fake_guest_init(struct fake_guest *g, enum fake_mode mode);
 /* Maps one page at FAKE_VIEW + page * 4 KiB with these entry bits (P, W, U, ...); 0 unmaps. */
 void fake_guest_map(struct fake_guest *g, unsigned page, uint64_t to, uint64_t bits);
 
+/* Lets the tables of FAKE_VIEW be where no memory is. */
+void fake_guest_lose_view(struct fake_guest *g);
+
 /*
  * The exit that the CPU would make for an access to a linear address inside the identity mapping;
  * with the linear address told, as VMX does, or not, as SVM.

@@ -196,7 +196,8 @@ static uint16_t execute_identify(const struct nvme_sqe *c)
 	default:
 		return NVME_SC_FIELD;
 	}
-	put_data(FAKE_NVME_CONTROL, c, page, sizeof(page));
+	if (!fake_nvme.no_data)
+		put_data(FAKE_NVME_CONTROL, c, page, sizeof(page));
 	return 0;
 }
 
@@ -470,6 +471,8 @@ static uint64_t regs_read(uint64_t at, unsigned size)
 		return wide[0] >> reg % 8 * 8 & 0xffffffff;
 	case NVME_VS:
 		return fake_nvme.version;
+	case NVME_CRTO:
+		return fake_nvme.crto;
 	case NVME_CC:
 		return fake_nvme.cc;
 	case NVME_CSTS:

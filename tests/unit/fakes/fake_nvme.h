@@ -31,7 +31,7 @@ struct fake_nvme_pending {
 struct fake_nvme {
 	/* Set these before attach. */
 	uint64_t cap;
-	uint32_t version;
+	uint32_t version, crto;
 	struct {
 		uint32_t id;
 		uint8_t shift;
@@ -46,6 +46,7 @@ struct fake_nvme {
 	bool never_ready, never_stops;
 	unsigned slow_reads;  /* CSTS is read so often before RDY follows CC.EN */
 	bool hold;	      /* commands wait for fake_nvme_run */
+	bool no_data;	      /* Identify succeeds and transfers nothing */
 	bool silent_deletion; /* commands of a deleted queue get no completion */
 	uint16_t fail_opcode; /* this admin opcode fails; 0xffff: none */
 	uint16_t fail_status;

@@ -270,12 +270,20 @@ static void tables_and_events_outside_of_memory_end_the_guest(void)
 	*reg(GPR_RAX) = FAKE_DEV;
 	deliver(e);
 	CHECK(g.vm.stop.reason == STOP_TRIPLE_FAULT && !g.accesses);
-	/* The tables of the other operand. */
+	/* The tables of the code, and those of the other operand. */
 	boot(FAKE_LONG);
 	g.cpu.reg[VREG_CR3] = 0x90000000;
 	CODE("\x8b\x08");
 	run_at(FAKE_DEV, false);
 	CHECK_EQ(g.vm.stop.reason, STOP_TRIPLE_FAULT);
+	boot(FAKE_LONG);
+	fake_guest_lose_view(&g);
+	CODE("\xa4");
+	*reg(GPR_RSI) = FAKE_DEV;
+	*reg(GPR_RDI) = FAKE_VIEW;
+	run_at(FAKE_DEV, false);
+	CHECK(g.vm.stop.reason == STOP_TRIPLE_FAULT && !g.accesses);
+	CHECK(g.vm.vcpu.event.type == VEVENT_NONE && !g.cpu.resumed);
 }
 
 static void other_modes(void)

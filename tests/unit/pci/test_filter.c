@@ -296,7 +296,13 @@ static void answers_odd_port_accesses(void)
 
 	start_nvme();
 	out(0xcf8, 4, 0xffffffff);
-	CHECK_EQ(in(0xcf8, 4), 0x80fffffc);
+	CHECK_EQ(in(0xcf8, 4), 0x8ffffffc);
+	/* The extended space isn't the first 256 bytes once more. */
+	out(0xcf8, 4, 0x81002000);
+	CHECK_EQ(in(0xcfc, 4), 0xffffffff);
+	out(0xcf8, 4, 0x81002004);
+	out(0xcfc, 2, 7);
+	CHECK_EQ(config(nvme, PCI_COMMAND, 2), 0);
 	/* Bytes and words of the address register are nobody's. */
 	out(0xcf8, 4, 0x80002000);
 	out(0xcf8, 1, 0xff);

@@ -146,6 +146,16 @@ static void fault_raises_gp_once_and_keeps_rip(void)
 	CHECK(g.vm.vcpu.event.has_error && g.vm.vcpu.event.error == 0);
 }
 
+static void fault_in_a_split_access_ends_it(void)
+{
+	setup();
+	answer = IO_FAULT;
+	guest_out(&g, 0x300, 4, 1);
+	CHECK_EQ(seen_count, 1);
+	CHECK_EQ(g.vm.vcpu.event.vector, VECTOR_GP); /* once: two would be #DF */
+	CHECK_EQ(g.cpu.reg[VREG_RIP], 0x1000);
+}
+
 static void rejected_write_goes_nowhere(void)
 {
 	setup();
@@ -167,6 +177,7 @@ int main(void)
 	RUN(last_port_does_not_wrap);
 	RUN(pass_goes_to_the_real_port);
 	RUN(fault_raises_gp_once_and_keeps_rip);
+	RUN(fault_in_a_split_access_ends_it);
 	RUN(rejected_write_goes_nowhere);
 	return TEST_RESULT();
 }

@@ -310,9 +310,17 @@ static void length_and_bytes_from_the_cpu_or_not(void)
 
 static void other_bytes_than_string_io_are_undefined(void)
 {
+	struct vmexit e = {.kind = VMEXIT_PIO, .rip = CODE, .insn_len = 1};
+
 	setup();
 	set_regs(1, LIN, LIN);
 	RUN_INSN(1, "\xf3\x90\x6c");
+	check_fault(VECTOR_UD, 0);
+	setup();
+	/* The bytes changed since: OUTS where the CPU saw INS. */
+	e.u.pio.in = e.u.pio.string = true;
+	memcpy(g.ram + CODE, "\x6e", 1);
+	g.vm.handler[VMEXIT_PIO](&g.vm, &e);
 	check_fault(VECTOR_UD, 0);
 	setup();
 	/* Fifteen prefixes and no opcode. */

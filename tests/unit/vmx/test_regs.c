@@ -180,6 +180,27 @@ static void segments(void)
 	CHECK_EQ(vmx_get(&vcpu, VREG_CPL), 3);
 }
 
+/* By hand, a control register changes what is cached of the guest's own tables. */
+static void tlb(void)
+{
+	static const enum vcpu_reg regs[] = {VREG_CR0, VREG_CR3, VREG_CR4, VREG_EFER};
+
+	start();
+	for (unsigned i = 0; i < array_size(regs); i++)
+		vmx_set(&vcpu, regs[i], 0);
+	CHECK_EQ(fake_vmx.invvpids, 0);
+	fake_vmx_make_live(&x);
+	for (unsigned i = 0; i < array_size(regs); i++)
+		vmx_set(&vcpu, regs[i], 0);
+	CHECK_EQ(fake_vmx.invvpids, 0);
+	x.controls.proc2 = PROC2_VPID;
+	for (unsigned i = 0; i < array_size(regs); i++) {
+		vmx_set(&vcpu, regs[i], 0);
+		CHECK_EQ(fake_vmx.invvpids, i + 1);
+	}
+	CHECK_EQ(fake_vmx.misuse, 0);
+}
+
 static void shadow(void)
 {
 	start();
@@ -205,6 +226,7 @@ int main(void)
 	RUN(owned_bits);
 	RUN(entry_checks);
 	RUN(segments);
+	RUN(tlb);
 	RUN(shadow);
 	return TEST_RESULT();
 }

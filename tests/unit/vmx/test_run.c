@@ -285,8 +285,11 @@ static void vectoring(void)
 		start();
 		fake_vmx.field[VMCS_VECTORING] = events[i].info;
 		fake_vmx.field[VMCS_VECTORING_ERROR] = 2;
+		vmx_set_interruptibility(&x, BLOCKING_NMI);
 		CHECK_EQ(exit_with(48, 0x181), 0);
 		CHECK_EQ(vcpu.event.type, events[i].type);
+		CHECK_EQ(fake_vmx.field[VMCS_GUEST_INTERRUPTIBILITY],
+			events[i].type == VEVENT_NMI ? 0 : BLOCKING_NMI);
 		if (vcpu.event.type == VEVENT_NONE)
 			continue;
 		CHECK_EQ(vcpu.event.vector, events[i].info & 0xff);
@@ -315,10 +318,15 @@ static void injection(void)
 	vmx_set(&vcpu, VREG_CR0, CR0_PE);
 	inject((struct vcpu_event){VEVENT_EXCEPTION, 14, true, 0xffff8007}, 0x80000b0e);
 	CHECK_EQ(fake_vmx.field[VMCS_ENTRY_EVENT_ERROR], 7);
-	/* Nothing to inject: nothing written. */
-	CHECK_EQ(fake_vmx.writes[VMCS_ENTRY_EVENT], 5);
+	/* Whatever the instruction at RIP was: its shadow is over. */
+	vmx_set_interruptibility(&x, BLOCKING_MOV_SS | BLOCKING_NMI);
+	vcpu.event = (struct vcpu_event){VEVENT_EXCEPTION, 6, false, 0};
 	CHECK_EQ(exit_with(10, 0), 0);
-	CHECK_EQ(fake_vmx.writes[VMCS_ENTRY_EVENT], 5);
+	CHECK_EQ(fake_vmx.field[VMCS_GUEST_INTERRUPTIBILITY], BLOCKING_NMI);
+	/* Nothing to inject: nothing written. */
+	CHECK_EQ(fake_vmx.writes[VMCS_ENTRY_EVENT], 6);
+	CHECK_EQ(exit_with(10, 0), 0);
+	CHECK_EQ(fake_vmx.writes[VMCS_ENTRY_EVENT], 6);
 }
 
 static void window(void)

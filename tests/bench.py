@@ -1,0 +1,120 @@
+"""Measurements: lines "bench NAME VALUE UNIT". Started by ./check bench.
+
+Exits are measured inside Bochs, where a tick of the guest's TSC is one instruction of the host, so that
+they repeat exactly. Times are those of this machine.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests/system"))
+
+import cases  # noqa: E402 (it lives in a folder of its own)
+import demo  # noqa: E402
+from machine import Bochs, Machine, MachineError, Qemu  # noqa: E402
+
+Line = tuple[str, str, str]
+"""Name, value, unit."""
+
+
+def measure_size(build: Path) -> Iterator[Line]:
+    yield "size/postern.efi", str((build / "postern.efi").stat().st_size), "bytes"
+
+
+def measure_lines() -> Iterator[Line]:
+    """Lines of code by room: neither blank nor comment only."""
+    for room in sorted(path for path in (ROOT / "src").iterdir() if path.is_dir()):
+        files = [path for path in room.rglob("*") if path.suffix in (".c", ".h", ".S")]
+        text = "\n".join(path.read_text("utf-8") for path in files)
+        text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+        count = sum(1 for line in text.splitlines() if line.strip())
+        yield f"lines/{room.name}", str(count), "lines"
+
+
+def read_exits(machine: Machine, name: str, unit: str) -> Iterator[Line]:
+    cases.expect_line(machine, "tiny-bench: done", 240)
+    for line in machine.lines():
+        if match := re.match(r"tiny-bench: (\S+) (\d+) ticks", line.text):
+            yield f"exit/{name}/{match[1]}", match[2], unit
+
+
+def measure_exits(build: Path, folder: Path) -> Iterator[Line]:
+    context = cases.Context(build, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    esp = cases.make_esp(context, cases.make_config(guest="tiny-bench"))
+    with cases.bochs(context, esp) as machine:
+        yield from read_exits(machine, "bochs", "instructions")
+
+
+def seconds_at(machine: Machine, pattern: str) -> float:
+    line = machine.first_line(pattern)
+    if line is None:
+        raise MachineError(f"no line has {pattern!r}")
+    return line.time
+
+
+def measure_boot(machine: Machine, name: str) -> Iterator[Line]:
+    """The demo's boot: from Postern's first line to both user spaces, and what the guest cost."""
+    if problems := demo.run_alone(machine, bare=False):
+        raise MachineError("; ".join(problems))
+    start = seconds_at(machine, r"postern: starting")
+    for point, pattern in (
+        ("guest-user-space", r"postern-guest: user space"),
+        ("hand-back", r"postern: handed back"),
+        ("host-user-space", demo.HOST_UP),
+    ):
+        yield f"boot/{name}/{point}", f"{seconds_at(machine, pattern) - start:.2f}", "seconds"
+    exits = re.search(r"postern: exits: (\d+):(.*)", machine.text())
+    if exits:
+        yield f"boot/{name}/exits", exits[1], "exits"
+        for kind, count in re.findall(r"(\w+) (\d+)", exits[2]):
+            yield f"boot/{name}/exits-{kind}", count, "exits"
+
+
+def measure_bare(build: Path, folder: Path) -> Iterator[Line]:
+    """The same host OS started by the firmware at once, for comparison."""
+    machine = Qemu(folder, build / "image/bare.img", accel=cases.accelerator())
+    if problems := demo.run_alone(machine, bare=True):
+        raise MachineError("; ".join(problems))
+    start = seconds_at(machine, r"BdsDxe: starting Boot")
+    yield "boot/bare/host-user-space", f"{seconds_at(machine, demo.HOST_UP) - start:.2f}", "seconds"
+
+
+def make(build: Path) -> None:
+    targets = ["postern.efi", "marker.efi", "guests"]
+    subprocess.run(["ninja", "-C", str(build), *targets], check=True, stdout=subprocess.DEVNULL)
+    image = str(ROOT / "guest-image/build")
+    for argument in (str(build / "postern.efi"), "--bare"):
+        subprocess.run([image, argument], check=True, stdout=subprocess.DEVNULL)
+
+
+def run(build: Path, logs: Path) -> int:
+    """Prints every measurement that works; 1 if one doesn't."""
+    result = 0
+    folder = logs / "bench"
+    shutil.rmtree(folder, ignore_errors=True)
+    image = build / "image/disk.img"
+    make(build)
+    for work in (
+        lambda: measure_size(build),
+        measure_lines,
+        lambda: measure_exits(build.resolve(), (folder / "exits").resolve()),
+        lambda: measure_boot(Qemu(folder / "qemu-nvme", image, accel=cases.accelerator()), "qemu-nvme"),
+        lambda: measure_boot(Qemu(folder / "qemu-ide", image, bus="ide", accel=cases.accelerator()), "qemu-ide"),
+        lambda: measure_boot(Bochs(folder / "bochs-ide", image), "bochs-ide"),
+        lambda: measure_bare(build, folder / "bare"),
+    ):
+        try:
+            for name, value, unit in work():
+                print("bench", name, value, unit, flush=True)
+        except (MachineError, cases.Failure, cases.Skip) as problem:
+            print(f"bench: {problem}", file=sys.stderr)
+            result = 1
+    return result
