@@ -71,6 +71,9 @@ def measure_boot(machine: Machine, name: str) -> Iterator[Line]:
         ("host-user-space", demo.HOST_UP),
     ):
         yield f"boot/{name}/{point}", f"{seconds_at(machine, pattern) - start:.2f}", "seconds"
+    kernel = re.search(r"postern-guest: user space after ([0-9.]+) s", machine.text())
+    if kernel:
+        yield f"boot/{name}/guest-kernel", kernel[1], "seconds"
     exits = re.search(r"postern: exits: (\d+):(.*)", machine.text())
     if exits:
         yield f"boot/{name}/exits", exits[1], "exits"
@@ -85,6 +88,19 @@ def measure_bare(build: Path, folder: Path) -> Iterator[Line]:
         raise MachineError("; ".join(problems))
     start = seconds_at(machine, r"BdsDxe: starting Boot")
     yield "boot/bare/host-user-space", f"{seconds_at(machine, demo.HOST_UP) - start:.2f}", "seconds"
+
+
+def measure_bare_guest(build: Path, folder: Path) -> Iterator[Line]:
+    """The guest's kernel and initramfs without Postern: its own clock at the first line of its init."""
+    image = build / "image"
+    text = (ROOT / "guest-image/postern.conf").read_text("ascii")
+    cmdline = re.search(r"^cmdline = (.*)$", text, re.MULTILINE)
+    options = ["-kernel", str(image / "vmlinuz"), "-initrd", str(image / "initramfs.img")]
+    options += ["-append", cmdline[1] if cmdline else ""]
+    machine = Qemu(folder, image / "bare.img", accel=cases.accelerator(), options=options)
+    with machine:
+        up = machine.expect(r"postern-guest: user space after ([0-9.]+) s", 240)
+        yield "boot/bare/guest-kernel", up[1], "seconds"
 
 
 def make(build: Path) -> None:
@@ -110,6 +126,7 @@ def run(build: Path, logs: Path) -> int:
         lambda: measure_boot(Qemu(folder / "qemu-ide", image, bus="ide", accel=cases.accelerator()), "qemu-ide"),
         lambda: measure_boot(Bochs(folder / "bochs-ide", image), "bochs-ide"),
         lambda: measure_bare(build, folder / "bare"),
+        lambda: measure_bare_guest(build, folder / "bare-guest"),
     ):
         try:
             for name, value, unit in work():

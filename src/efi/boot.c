@@ -20,11 +20,11 @@ int boot_origin_init(struct boot_origin *o)
 	*o = (struct boot_origin){NULL};
 	status = efi_bs->HandleProtocol(efi_image, &loaded_image_guid, (void **)&image);
 	if (!EFI_ERROR(status))
-		status = efi_bs->HandleProtocol(image->DeviceHandle, &device_path_guid,
-			(void **)&path);
+		status = efi_bs->HandleProtocol(
+			image->DeviceHandle, &device_path_guid, (void **)&path);
 	if (!EFI_ERROR(status))
-		status = efi_bs->AllocatePool(EfiBootServicesData, uefi_path_size(path),
-			(void **)&o->volume);
+		status = efi_bs->AllocatePool(
+			EfiBootServicesData, uefi_path_size(path), (void **)&o->volume);
 	if (!EFI_ERROR(status))
 		memcpy(o->volume, path, uefi_path_size(path));
 	return uefi_error(status);
@@ -125,8 +125,8 @@ static EFI_STATUS boot_default(const struct boot_origin *o, const struct config 
 	return status;
 }
 
-EFI_STATUS boot_action(const struct boot_origin *o, const struct config *c,
-	enum config_action action)
+EFI_STATUS boot_action(
+	const struct boot_origin *o, const struct config *c, enum config_action action)
 {
 	log_line("action: %s", config_action_name(action));
 	switch (action) {

@@ -26,7 +26,7 @@ int boot_origin_volume(const struct boot_origin *o, EFI_HANDLE *ret_volume) must
 int boot_path(const struct boot_origin *o, const char *path, EFI_STATUS *ret_status) must_check;
 
 /* Carries out an action of the configuration; the result is what efi_main returns. */
-EFI_STATUS boot_action(const struct boot_origin *o, const struct config *c,
-	enum config_action action);
+EFI_STATUS boot_action(
+	const struct boot_origin *o, const struct config *c, enum config_action action);
 
 #endif

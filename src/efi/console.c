@@ -38,8 +38,8 @@ static bool firmware_console_is_serial(void)
 	if (uefi_handles(&marker, &handles, &count))
 		return false;
 	for (UINTN i = 0; i < count && !found; i++)
-		found = !EFI_ERROR(efi_bs->HandleProtocol(
-				handles[i], &path_guid, (void **)&path)) &&
+		found = !EFI_ERROR(
+				efi_bs->HandleProtocol(handles[i], &path_guid, (void **)&path)) &&
 			uefi_path_has(path, MESSAGING_DEVICE_PATH, MSG_UART_DP);
 	if (handles)
 		efi_bs->FreePool(handles);

@@ -92,8 +92,8 @@ int drivers_stop(struct drivers *d, EFI_HANDLE handle)
 void drivers_restart(struct drivers *d)
 {
 	while (d->count) {
-		EFI_STATUS status =
-			efi_bs->ConnectController(d->stopped[--d->count], NULL, NULL, TRUE);
+		EFI_STATUS status = efi_bs->ConnectController(
+			d->stopped[--d->count], NULL, NULL, TRUE);
 
 		if (EFI_ERROR(status) && status != EFI_NOT_FOUND)
 			log_line("firmware: a driver did not come back (status %#lx)", status);

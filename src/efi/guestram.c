@@ -3,9 +3,9 @@
 #include "base/mem.h"
 #include "efi/uefi.h"
 
-#define FREE_RANGES_MAX 256u
-#define RAM_LOW		(1 * MIB)
-#define RAM_HIGH	(4 * GIB)
+#define FREE_RANGES_MAX	 256u
+#define RAM_LOW		 (1 * MIB)
+#define RAM_HIGH	 (4 * GIB)
 /* The firmware's drivers come back, and the host's loader and kernel must fit, before memory is returned. */
 #define FIRMWARE_RESERVE (64 * MIB)
 
@@ -54,7 +54,8 @@ static int free_ranges(struct ram_range *ret, size_t max, size_t *ret_count)
 		const EFI_MEMORY_DESCRIPTOR *d = (const void *)(m.data + at);
 
 		if (d->Type == EfiConventionalMemory)
-			ret[n++] = (struct ram_range){d->PhysicalStart, d->NumberOfPages * PAGE_SIZE};
+			ret[n++] = (struct ram_range){
+				d->PhysicalStart, d->NumberOfPages * PAGE_SIZE};
 	}
 	efi_bs->FreePool(m.data);
 	*ret_count = n;
@@ -64,8 +65,8 @@ static int free_ranges(struct ram_range *ret, size_t max, size_t *ret_count)
 static int take_run(struct guest_ram *ram, struct ram_range r)
 {
 	EFI_PHYSICAL_ADDRESS at = r.start;
-	EFI_STATUS status = efi_bs->AllocatePages(AllocateAddress, EfiBootServicesData,
-		r.len / PAGE_SIZE, &at);
+	EFI_STATUS status = efi_bs->AllocatePages(
+		AllocateAddress, EfiBootServicesData, r.len / PAGE_SIZE, &at);
 
 	if (EFI_ERROR(status))
 		return uefi_error(status);
@@ -88,8 +89,8 @@ int guest_ram_take(struct guest_ram *ram, uint64_t size, uint64_t *ret_free)
 	*ret_free = 0;
 	for (size_t i = 0; i < count; i++)
 		*ret_free += ranges[i].len;
-	err = ram_plan(ranges, count, RAM_LOW, RAM_HIGH, size, FIRMWARE_RESERVE, plan, GMEM_RUNS_MAX,
-		&planned);
+	err = ram_plan(ranges, count, RAM_LOW, RAM_HIGH, size, FIRMWARE_RESERVE, plan,
+		GMEM_RUNS_MAX, &planned);
 	for (size_t i = 0; !err && i < planned; i++)
 		err = take_run(ram, plan[i]);
 	if (err)

@@ -95,16 +95,17 @@ struct named_register {
 
 #define REGISTER(field)                                                                            \
 	{                                                                                          \
-		#field, offsetof(struct cpu_state, field)                                          \
+#field, offsetof(struct cpu_state, field)                                          \
 	}
 
 static unsigned cpu_state_compare(const struct cpu_state *then)
 {
-	static const struct named_register registers[] = {REGISTER(cr0), REGISTER(cr3), REGISTER(cr4),
-		REGISTER(efer), REGISTER(pat), REGISTER(star), REGISTER(lstar), REGISTER(cstar),
-		REGISTER(sfmask), REGISTER(fs_base), REGISTER(gs_base), REGISTER(kernel_gs_base),
-		REGISTER(sysenter_cs), REGISTER(sysenter_esp), REGISTER(sysenter_eip), REGISTER(dr[0]),
-		REGISTER(dr[1]), REGISTER(dr[2]), REGISTER(dr[3]), REGISTER(dr[6]), REGISTER(dr[7])};
+	static const struct named_register registers[] = {REGISTER(cr0), REGISTER(cr3),
+		REGISTER(cr4), REGISTER(efer), REGISTER(pat), REGISTER(star), REGISTER(lstar),
+		REGISTER(cstar), REGISTER(sfmask), REGISTER(fs_base), REGISTER(gs_base),
+		REGISTER(kernel_gs_base), REGISTER(sysenter_cs), REGISTER(sysenter_esp),
+		REGISTER(sysenter_eip), REGISTER(dr[0]), REGISTER(dr[1]), REGISTER(dr[2]),
+		REGISTER(dr[3]), REGISTER(dr[6]), REGISTER(dr[7])};
 	struct cpu_state now = {0};
 	unsigned differences = 0;
 
@@ -141,7 +142,8 @@ unsigned inventory_compare(const struct inventory *i)
 	differences = cpu_state_compare(&i->cpu) + pci_state_compare(&i->pci) +
 		      irq_state_compare(&i->irq, &now, "inventory");
 	if (timer_period() != i->timer_period) {
-		log_line("inventory: timer period was %lu, is %lu", i->timer_period, timer_period());
+		log_line(
+			"inventory: timer period was %lu, is %lu", i->timer_period, timer_period());
 		differences++;
 	}
 	return differences;

@@ -59,8 +59,8 @@ static void route_legacy(struct machine *m)
 		log_line("keyboard: no interrupt: it is read at the firmware's ticks");
 }
 
-int machine_attach(struct machine *m, struct vm *vm, struct arena *arena, hpa_t ecam,
-	uint64_t ecam_len)
+int machine_attach(
+	struct machine *m, struct vm *vm, struct arena *arena, hpa_t ecam, uint64_t ecam_len)
 {
 	int err;
 

@@ -13,8 +13,7 @@ struct mediator {
 };
 
 /* Lines 14 and 15 are those of the IDE channels on every PC; 11 is free for PCI. */
-static const struct mediator mediators[] = {
-	{0x0108, &nvme_ops, 11, 0}, {0x0101, &ide_ops, 14, 2}};
+static const struct mediator mediators[] = {{0x0108, &nvme_ops, 11, 0}, {0x0101, &ide_ops, 14, 2}};
 
 static const struct mediator *find_mediator(uint16_t class)
 {
@@ -51,7 +50,8 @@ static int choose(void *arg, const struct pci_seen *fn)
 		return 0;
 	}
 	if (set->count == MEDIATED_MAX) {
-		log_alert("device %s: more than %u restricted devices", section->name, MEDIATED_MAX);
+		log_alert(
+			"device %s: more than %u restricted devices", section->name, MEDIATED_MAX);
 		return -E_NOMEM;
 	}
 	m = &set->item[set->count++];

@@ -8,7 +8,12 @@
 #include <efi.h>
 
 #define EFI_CPU_ARCH_PROTOCOL_GUID                                                                 \
-	{0x26baccb1, 0x6f42, 0x11d4, {0xbc, 0xe7, 0x00, 0x80, 0xc7, 0x3c, 0x88, 0x81}}
+	{                                                                                          \
+		0x26baccb1, 0x6f42, 0x11d4,                                                        \
+		{                                                                                  \
+			0xbc, 0xe7, 0x00, 0x80, 0xc7, 0x3c, 0x88, 0x81                             \
+		}                                                                                  \
+	}
 
 typedef VOID(EFIAPI *EFI_CPU_INTERRUPT_HANDLER)(INTN type, VOID *context);
 
@@ -22,7 +27,12 @@ typedef struct EFI_CPU_ARCH_PROTOCOL {
 } EFI_CPU_ARCH_PROTOCOL;
 
 #define EFI_TIMER_ARCH_PROTOCOL_GUID                                                               \
-	{0x26baccb3, 0x6f42, 0x11d4, {0xbc, 0xe7, 0x00, 0x80, 0xc7, 0x3c, 0x88, 0x81}}
+	{                                                                                          \
+		0x26baccb3, 0x6f42, 0x11d4,                                                        \
+		{                                                                                  \
+			0xbc, 0xe7, 0x00, 0x80, 0xc7, 0x3c, 0x88, 0x81                             \
+		}                                                                                  \
+	}
 
 /* Periods are in units of 100 ns. */
 typedef struct EFI_TIMER_ARCH_PROTOCOL {

@@ -31,8 +31,8 @@ static struct ram_range largest(const struct ram_range *free, size_t count, uint
 	return best;
 }
 
-int ram_plan(const struct ram_range *free, size_t count, uint64_t low, uint64_t high,
-	uint64_t size, uint64_t reserve, struct ram_range *ret_runs, size_t max, size_t *ret_count)
+int ram_plan(const struct ram_range *free, size_t count, uint64_t low, uint64_t high, uint64_t size,
+	uint64_t reserve, struct ram_range *ret_runs, size_t max, size_t *ret_count)
 {
 	uint64_t total = 0;
 	size_t n = 0;

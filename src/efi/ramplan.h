@@ -16,8 +16,7 @@ struct ram_range {
  * least reserve bytes of what lies there to the firmware. All runs but the last are multiples of
  * 2 MiB, and so is every start. -E_NOMEM if there isn't enough; -E_RANGE if more than max runs.
  */
-int ram_plan(const struct ram_range *free, size_t count, uint64_t low, uint64_t high,
-	uint64_t size, uint64_t reserve, struct ram_range *ret_runs, size_t max, size_t *ret_count)
-	must_check;
+int ram_plan(const struct ram_range *free, size_t count, uint64_t low, uint64_t high, uint64_t size,
+	uint64_t reserve, struct ram_range *ret_runs, size_t max, size_t *ret_count) must_check;
 
 #endif

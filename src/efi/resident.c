@@ -15,8 +15,8 @@ void *resident_page(void)
 	page = uefi_pages(1);
 	if (!page)
 		return NULL;
-	if (EFI_ERROR(efi_bs->InstallProtocolInterface(&handle, &resident_guid,
-		    EFI_NATIVE_INTERFACE, page))) {
+	if (EFI_ERROR(efi_bs->InstallProtocolInterface(
+		    &handle, &resident_guid, EFI_NATIVE_INTERFACE, page))) {
 		uefi_free_pages(page, 1);
 		return NULL;
 	}

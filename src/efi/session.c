@@ -22,13 +22,10 @@
 #include "hw/time.h"
 #include "vmx/vmx.h"
 
-#define CONFIG_FILE "\\EFI\\postern\\postern.conf"
+#define CONFIG_FILE	  "\\EFI\\postern\\postern.conf"
 
 /* Beyond the second-level tables: back ends, shadow queues, caches, the PCI model. */
 #define ARENA_EXTRA_PAGES 1024u
-
-
-
 
 struct session {
 	const struct config *config;
@@ -320,8 +317,8 @@ static int map_framebuffer(struct session *s)
 
 	if (!s->has_framebuffer)
 		return 0;
-	return slpt_map(&s->vm.slpt, gpa(base), hpa(base), end - base, SLPT_READ | SLPT_WRITE,
-		SLPT_WC);
+	return slpt_map(
+		&s->vm.slpt, gpa(base), hpa(base), end - base, SLPT_READ | SLPT_WRITE, SLPT_WC);
 }
 
 static int tables_enter(void *context)

@@ -11,7 +11,7 @@
  * *ret_stop; or an error, logged, with everything undone that was done before it. With c->rehearse
  * set it goes up to that stage and back, and ends like a guest that asked for the boot target.
  */
-int session_run(const struct config *c, const struct boot_origin *o, struct vm_stop *ret_stop)
-	must_check;
+int session_run(
+	const struct config *c, const struct boot_origin *o, struct vm_stop *ret_stop) must_check;
 
 #endif

@@ -20,7 +20,8 @@ int ticks_start(void)
 	EFI_STATUS status;
 
 	count = 0;
-	status = efi_bs->CreateEvent(EVT_TIMER | EVT_NOTIFY_SIGNAL, TPL_CALLBACK, tick, NULL, &event);
+	status = efi_bs->CreateEvent(
+		EVT_TIMER | EVT_NOTIFY_SIGNAL, TPL_CALLBACK, tick, NULL, &event);
 	if (!EFI_ERROR(status))
 		status = efi_bs->SetTimer(event, TimerPeriodic, TICK_PERIOD_100NS);
 	return uefi_error(status);

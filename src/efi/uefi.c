@@ -50,8 +50,9 @@ static UINTN node_length(const EFI_DEVICE_PATH *node)
  */
 static const EFI_DEVICE_PATH *node_at(const EFI_DEVICE_PATH *path, UINTN at)
 {
-	const EFI_DEVICE_PATH *node =
-		(const EFI_DEVICE_PATH *)(const void *)((const uint8_t *)path + at);
+	const EFI_DEVICE_PATH *node = (const EFI_DEVICE_PATH *)(const void *)((const uint8_t *)
+										      path +
+									      at);
 
 	if (node->Type == END_DEVICE_PATH_TYPE || node_length(node) < sizeof(*node))
 		return NULL;
@@ -119,10 +120,11 @@ EFI_DEVICE_PATH *uefi_file_path(const EFI_DEVICE_PATH *base, const char *name)
 	UINTN node_len = sizeof(EFI_DEVICE_PATH) + chars * sizeof(CHAR16);
 	uint8_t *path;
 	EFI_DEVICE_PATH node = {.Type = MEDIA_DEVICE_PATH, .SubType = MEDIA_FILEPATH_DP};
-	EFI_DEVICE_PATH end = {.Type = END_DEVICE_PATH_TYPE, .SubType = END_ENTIRE_DEVICE_PATH_SUBTYPE};
+	EFI_DEVICE_PATH end = {
+		.Type = END_DEVICE_PATH_TYPE, .SubType = END_ENTIRE_DEVICE_PATH_SUBTYPE};
 
-	if (EFI_ERROR(efi_bs->AllocatePool(EfiBootServicesData, base_len + node_len + sizeof(end),
-		    (void **)&path)))
+	if (EFI_ERROR(efi_bs->AllocatePool(
+		    EfiBootServicesData, base_len + node_len + sizeof(end), (void **)&path)))
 		return NULL;
 	memset(path, 0, base_len + node_len);
 	memcpy(path, base, base_len);

@@ -290,8 +290,8 @@ static void exceptions_combine(void)
 
 static void loop_injects_when_it_can(void)
 {
-	const struct vmexit exits[] = {exit_of(VMEXIT_INTR, 0), exit_of(VMEXIT_WINDOW, 0),
-		exit_of(VMEXIT_SHUTDOWN, 0)};
+	const struct vmexit exits[] = {
+		exit_of(VMEXIT_INTR, 0), exit_of(VMEXIT_WINDOW, 0), exit_of(VMEXIT_SHUTDOWN, 0)};
 
 	fresh();
 	pending_vector = 0x30;
@@ -344,8 +344,8 @@ static void time_limit_ends_a_halted_guest(void)
 
 static void unknown_and_refused(void)
 {
-	const struct vmexit exits[] = {exit_of(VMEXIT_UNDEFINED, 3), exit_of(VMEXIT_CACHE, 2),
-		exit_of(VMEXIT_REFUSED, 0)};
+	const struct vmexit exits[] = {
+		exit_of(VMEXIT_UNDEFINED, 3), exit_of(VMEXIT_CACHE, 2), exit_of(VMEXIT_REFUSED, 0)};
 
 	fresh();
 	play(exits, 3);

@@ -68,11 +68,12 @@ static void refuses_bad_runs(void)
 	CHECK(gmem_add(&m, (struct gmem_run){gpa(0x5000), hpa(0), PAGE_SIZE, high}) == -E_EXIST);
 	CHECK(gmem_add(&m, (struct gmem_run){gpa(0x7001), hpa(0), PAGE_SIZE, high}) == -E_INVAL);
 	CHECK(gmem_add(&m, (struct gmem_run){gpa(0x7000), hpa(0), 0, high}) == -E_INVAL);
-	CHECK(gmem_add(&m, (struct gmem_run){gpa(align_down(~0ull, PAGE_SIZE)), hpa(0), 2 * PAGE_SIZE,
-			       high}) == -E_INVAL);
+	CHECK(gmem_add(&m, (struct gmem_run){gpa(align_down(~0ull, PAGE_SIZE)), hpa(0),
+				   2 * PAGE_SIZE, high}) == -E_INVAL);
 	for (unsigned i = m.count; i < GMEM_RUNS_MAX; i++)
 		CHECK(!gmem_add(&m, (struct gmem_run){gpa(i << 20), hpa(0), PAGE_SIZE, high}));
-	CHECK(gmem_add(&m, (struct gmem_run){gpa(1ull << 40), hpa(0), PAGE_SIZE, high}) == -E_NOMEM);
+	CHECK(gmem_add(&m, (struct gmem_run){gpa(1ull << 40), hpa(0), PAGE_SIZE, high}) ==
+		-E_NOMEM);
 }
 
 int main(void)

@@ -68,8 +68,10 @@ static void each_failure_unwinds_what_was_done(void)
 	const char *failed = NULL;
 
 	CHECK(run('a', NULL, &failed) == -E_IO && !strcmp(trace, "") && !strcmp(failed, "first"));
-	CHECK(run('b', NULL, &failed) == -E_IO && !strcmp(trace, "aA") && !strcmp(failed, "second"));
-	CHECK(run('c', NULL, &failed) == -E_IO && !strcmp(trace, "abA") && !strcmp(failed, "third"));
+	CHECK(run('b', NULL, &failed) == -E_IO && !strcmp(trace, "aA") &&
+		!strcmp(failed, "second"));
+	CHECK(run('c', NULL, &failed) == -E_IO && !strcmp(trace, "abA") &&
+		!strcmp(failed, "third"));
 }
 
 static void rehearses_up_to_a_stage(void)
