@@ -13,7 +13,7 @@
 /* Instruction bytes as fetched, zeros behind the n that there are. */
 struct insn_bytes {
 	union {
-		uint8_t byte[16];
+		uint8_t byte[INSN_WINDOW];
 		uint64_t word[2];
 	};
 	unsigned n;

@@ -74,7 +74,7 @@ static void decode_ours(const struct insn_bytes *bytes)
 {
 	struct insn insn;
 
-	if (insn_decode(bytes->byte, bytes->n, INSN_MODE_64, &insn) == INSN_OK)
+	if (insn_decode_window(bytes->byte, bytes->n, INSN_MODE_64, &insn) == INSN_OK)
 		sink += insn.length + insn.mem.disp;
 }
 
@@ -120,7 +120,8 @@ static void make_corpus(void)
 			continue;
 		sample_make(&s, form, 64, &layout, true);
 		memset(b, 0, sizeof(*b));
-		b->n = s.len;
+		/* As a fetch delivers it: more than the instruction. */
+		b->n = INSN_MAX;
 		memcpy(b->byte, s.bytes, s.len);
 		before = sink;
 		decode_capstone(b);
