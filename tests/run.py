@@ -33,7 +33,7 @@ import cases  # noqa: E402 (it lives in a folder of its own)
 
 PARALLEL = 2
 UNIT_TIMEOUT = 60
-STYLE_TIMEOUT = 300
+STYLE_TIMEOUT = 600
 BUILD_TIMEOUT = 1200
 # The guest's kernel takes 8 minutes on two idle cores.
 IMAGE_TIMEOUT = 3000

@@ -51,13 +51,15 @@ void log_alert(const char *format, ...)
 void log_limited(struct log_limit *limit, const char *format, ...)
 {
 	va_list args;
-	uint32_t n = ++limit->seen;
+	uint32_t n = limit->seen;
 
-	if (n > LOG_BURST && n % 4096)
+	if (n != UINT32_MAX)
+		limit->seen = ++n;
+	if (n > LOG_BURST && (n & (n - 1)))
 		return;
 	va_start(args, format);
 	format_and_emit(false, format, args);
 	va_end(args);
 	if (n == LOG_BURST)
-		emit("(more of these are counted, and every 4096th is shown)", false);
+		emit("(of more of these the 16th is shown, the 32nd, the 64th...)", false);
 }

@@ -24,8 +24,8 @@ void log_line(const char *format, ...) printf_like(1, 2);
 void log_alert(const char *format, ...) printf_like(1, 2);
 
 /*
- * A budget for lines that a guest can cause: the first `burst` pass, then every 4096th with a
- * count. Zero-initialised budgets have a burst of LOG_BURST.
+ * A budget for lines that a guest can cause: the first LOG_BURST pass, then the 16th, the 32nd and
+ * so on, so that whatever it does there is an end to them. Starts as zero.
  */
 #define LOG_BURST 8u
 struct log_limit {

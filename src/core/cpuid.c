@@ -34,6 +34,10 @@
 #define LEAF_XSAVE	  0xdu
 #define LEAF_HYPERVISOR	  0x40000000u
 #define LEAF_EXTENDED	  0x80000000u
+#define LEAF_EXT1	  0x80000001u
+#define EXT1_EDX_1GIB	  BIT(26)
+#define LEAF_ADDRESS	  0x80000008u
+#define PHYS_DEFAULT	  36u /* bits of a physical address if CPUID doesn't say */
 #define LEAF_EXT_CACHE	  0x8000001du
 #define BASIC_MAX	  0x16u
 #define HYPERVISOR_ABI	  1u
@@ -157,6 +161,18 @@ static __attribute__((noinline)) void follow_guest(struct vcpu *v, uint32_t leaf
 	if (leaf == LEAF_XSAVE)
 		v->gpr[GPR_RBX] = fpu_guest_xcr0(&v->fpu) & XCR0_AVX ? v->vm->cpuid.xsave[0].ecx
 								     : XSAVE_LEGACY_SIZE;
+}
+
+unsigned cpuid_physical_bits(const struct vm *vm)
+{
+	unsigned bits = cpuid_answer(vm, LEAF_ADDRESS, 0).eax & 0xff;
+
+	return bits ? bits : PHYS_DEFAULT;
+}
+
+bool cpuid_has_1gib_pages(const struct vm *vm)
+{
+	return cpuid_answer(vm, LEAF_EXT1, 0).edx & EXT1_EDX_1GIB;
 }
 
 void cpuid_exit(struct vm *vm, const struct vmexit *e)

@@ -13,6 +13,10 @@ void cpuid_init(struct vm *vm);
 /* What the guest sees for a leaf. */
 struct cpuid_regs cpuid_answer(const struct vm *vm, uint32_t leaf, uint32_t subleaf);
 
+/* What that means for page tables: bits of a guest-physical address, and pages of 1 GiB. */
+unsigned cpuid_physical_bits(const struct vm *vm);
+bool cpuid_has_1gib_pages(const struct vm *vm);
+
 /* VMEXIT_CPUID. */
 void cpuid_exit(struct vm *vm, const struct vmexit *e);
 

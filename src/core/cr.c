@@ -31,6 +31,21 @@ static uint64_t cr4_valid(const struct vm *vm)
 	return valid;
 }
 
+#define TYPE_TSS16_BUSY 3u
+
+/*
+ * 64-bit code can't turn long mode on or off under its own feet, and long mode knows no 16-bit TSS;
+ * an entry with such a state would be refused. SDM vol. 3A "Initializing IA-32e Mode".
+ */
+static bool may_switch_long_mode(struct vcpu *v, bool on)
+{
+	struct vcpu_segment cs, tr;
+
+	v->ops->get_seg(v, VSEG_CS, &cs);
+	v->ops->get_seg(v, VSEG_TR, &tr);
+	return !(cs.attributes & SEG_L) && !(on && (tr.attributes & SEG_TYPE) == TYPE_TSS16_BUSY);
+}
+
 static bool write_cr0(struct vcpu *v, uint64_t value)
 {
 	uint64_t old = vcpu_get(v, VREG_CR0), efer = vcpu_get(v, VREG_EFER);
@@ -41,10 +56,12 @@ static bool write_cr0(struct vcpu *v, uint64_t value)
 		((value & CR0_NW) && !(value & CR0_CD)))
 		return false;
 	if (pg && !(old & CR0_PG) && (efer & EFER_LME)) {
-		if (!(vcpu_get(v, VREG_CR4) & CR4_PAE))
+		if (!(vcpu_get(v, VREG_CR4) & CR4_PAE) || !may_switch_long_mode(v, true))
 			return false;
 		vcpu_set(v, VREG_EFER, efer | EFER_LMA);
 	} else if (!pg && (efer & EFER_LMA)) {
+		if (!may_switch_long_mode(v, false))
+			return false;
 		vcpu_set(v, VREG_EFER, efer & ~EFER_LMA);
 	}
 	vcpu_set(v, VREG_CR0, value);

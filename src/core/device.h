@@ -67,6 +67,9 @@ struct device {
 	uint8_t irq; /* the line of the guest's PIC that the device drives */
 	/* Set by the host's interrupt handler, cleared by poll. */
 	volatile bool irq_fired;
+	uint8_t trace; /* core/trace.h: its exits are recorded if not 0 */
+	/* It didn't come to rest: it may still read and write what it was told of. Nobody resets it. */
+	bool restless;
 	uint64_t denied; /* accesses and commands that the policy refused */
 };
 

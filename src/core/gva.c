@@ -8,33 +8,29 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "core/cpuid.h"
-#include "core/vm.h"
+#include "core/trace.h"
 
-#define PTE_P		BIT(0)
-#define PTE_W		BIT(1)
-#define PTE_U		BIT(2)
-#define PTE_A		BIT(5)
-#define PTE_D		BIT(6)
-#define PTE_PS		BIT(7)
-#define PTE_NX		BIT(63)
-#define PTE_ADDRESS	BITS(51, 12)
-#define PTE32_RSVD	BIT(21)			  /* of a 4 MiB page */
-#define PTE32_HIGH	BITS(20, 13)		  /* of a 4 MiB page: address bits 39:32 */
-#define PDPTE_RSVD	(BITS(2, 1) | BITS(8, 5)) /* PAE: no permissions, no accessed bit */
-#define PAE_RSVD	BITS(62, 52)
-#define PAE_CR3		BITS(31, 5)
-#define LEVELS_MAX	5u
-#define PHYS_DEFAULT	36u /* bits of a physical address if CPUID doesn't say */
+#define PTE_P	    BIT(0)
+#define PTE_W	    BIT(1)
+#define PTE_U	    BIT(2)
+#define PTE_A	    BIT(5)
+#define PTE_D	    BIT(6)
+#define PTE_PS	    BIT(7)
+#define PTE_NX	    BIT(63)
+#define PTE_ADDRESS BITS(51, 12)
+#define PTE32_RSVD  BIT(21)		      /* of a 4 MiB page */
+#define PTE32_HIGH  BITS(20, 13)	      /* of a 4 MiB page: address bits 39:32 */
+#define PDPTE_RSVD  (BITS(2, 1) | BITS(8, 5)) /* PAE: no permissions, no accessed bit */
+#define PAE_RSVD    BITS(62, 52)
+#define PAE_CR3	    BITS(31, 5)
+#define LEVELS_MAX  5u
+#define PHYS_MIN    36u /* bits of a physical address that every CPU has */
 
-#define FAULT_P		0x01u
-#define FAULT_W		0x02u
-#define FAULT_U		0x04u
-#define FAULT_RSVD	0x08u
-#define FAULT_I		0x10u
-
-#define CPUID_EXT1	0x80000001u
-#define CPUID_EXT1_1GIB BIT(26) /* in EDX */
-#define CPUID_ADDRESS	0x80000008u
+#define FAULT_P	    0x01u
+#define FAULT_W	    0x02u
+#define FAULT_U	    0x04u
+#define FAULT_RSVD  0x08u
+#define FAULT_I	    0x10u
 
 /* What the registers say about a translation, read once for all pages of a copy. */
 struct paging {
@@ -82,27 +78,15 @@ static void read_paging(struct vm *vm, enum gva_access access, bool user, struct
 		return;
 	}
 	ret->nx = efer & EFER_NXE;
-	ret->suspect |= PTE_ADDRESS & ~(BIT(PHYS_DEFAULT) - 1);
+	ret->suspect |= PTE_ADDRESS & ~(BIT(PHYS_MIN) - 1);
 	if (!ret->nx || ret->levels == 3)
 		ret->suspect |= PTE_NX;
-}
-
-static unsigned physical_bits(const struct vm *vm)
-{
-	unsigned bits = cpuid_answer(vm, CPUID_ADDRESS, 0).eax & 0xff;
-
-	return bits ? bits : PHYS_DEFAULT;
-}
-
-static bool has_1gib_pages(const struct vm *vm)
-{
-	return cpuid_answer(vm, CPUID_EXT1, 0).edx & CPUID_EXT1_1GIB;
 }
 
 /* A bit above the CPU's physical addresses? CPUID is asked only for addresses that are high. */
 static bool is_beyond(const struct vm *vm, uint64_t address)
 {
-	return address >> PHYS_DEFAULT && address >> physical_bits(vm);
+	return address >> PHYS_MIN && address >> cpuid_physical_bits(vm);
 }
 
 static bool is_pae_root(const struct paging *p, unsigned level)
@@ -149,7 +133,7 @@ static bool has_reserved(const struct paging *p, uint64_t entry, unsigned level)
 		return false;
 	/* Bit 12 of a large page is its PAT bit; the address starts at its own size. */
 	return level > 3 || entry & BITS(level_shift(p, level) - 1, 13) ||
-	       (level == 3 && !has_1gib_pages(p->vm));
+	       (level == 3 && !cpuid_has_1gib_pages(p->vm));
 }
 
 static int page_fault(
@@ -184,6 +168,26 @@ static bool is_allowed(const struct paging *p, uint64_t rights)
 	return p->access != GVA_FETCH || !p->nx || rights & PTE_NX;
 }
 
+static int entry_read(
+	const struct paging *p, const struct walk *w, uint64_t at, uint64_t *ret, size_t size)
+{
+	int err = gmem_read(&p->vm->gmem, gpa(at), ret, size);
+
+	if (trace_is_on(p->vm))
+		trace_note_walk(p->vm, w->gva, gpa(at), err ? NULL : ret, size, false);
+	return err;
+}
+
+static int entry_write(const struct paging *p, const struct walk *w, uint64_t at,
+	const uint64_t *entry, size_t size)
+{
+	int err = gmem_write(&p->vm->gmem, gpa(at), entry, size);
+
+	if (trace_is_on(p->vm))
+		trace_note_walk(p->vm, w->gva, gpa(at), err ? NULL : entry, size, true);
+	return err;
+}
+
 static int set_accessed(const struct paging *p, const struct walk *w)
 {
 	size_t size = p->levels == 2 ? 4 : 8;
@@ -194,7 +198,7 @@ static int set_accessed(const struct paging *p, const struct walk *w)
 
 		if (entry == w->entry[i])
 			continue;
-		if (gmem_write(&p->vm->gmem, gpa(w->at[i]), &entry, size))
+		if (entry_write(p, w, w->at[i], &entry, size))
 			return -E_FAULT;
 	}
 	return 0;
@@ -220,7 +224,7 @@ static int walk_tables(
 
 		shift -= bits;
 		at = table + (w->gva >> shift & (BIT(bits) - 1)) * size;
-		if (gmem_read(&p->vm->gmem, gpa(at), &entry, size))
+		if (entry_read(p, w, at, &entry, size))
 			return lost(w->gva, ret_fault);
 		if (!(entry & PTE_P))
 			return page_fault(p, w->gva, 0, ret_fault);
@@ -252,18 +256,23 @@ static int translate(
 	const struct paging *p, uint64_t gva, gpa_t *ret_gpa, struct gva_fault *ret_fault)
 {
 	struct walk w; /* not initialised as a whole: the entries are filled as it goes */
+	int err;
 
 	w.gva = p->levels < 4 ? gva & BITS(31, 0) : gva;
 	w.depth = 0;
 	if (!p->levels) {
 		*ret_gpa = gpa(w.gva);
+		trace_translated(p->vm, gva, *ret_gpa);
 		return 0;
 	}
 	if (p->levels >= 4 && !is_canonical(p, gva)) {
 		*ret_fault = (struct gva_fault){VECTOR_GP, 0, gva};
 		return -E_FAULT;
 	}
-	return walk_tables(p, &w, ret_gpa, ret_fault);
+	err = walk_tables(p, &w, ret_gpa, ret_fault);
+	if (!err)
+		trace_translated(p->vm, gva, *ret_gpa);
+	return err;
 }
 
 int gva_translate(struct vm *vm, uint64_t gva, enum gva_access access, bool user, gpa_t *ret_gpa,
@@ -285,7 +294,8 @@ static size_t rest_of_page(uint64_t gva, size_t len)
 static int copy(const struct paging *p, uint64_t gva, uint8_t *out, const uint8_t *in, size_t len,
 	struct gva_fault *ret_fault)
 {
-	struct gmem *m = &p->vm->gmem;
+	enum trace_access_kind kind = p->access == GVA_FETCH ? TRACE_ACCESS_FETCH
+							     : TRACE_ACCESS_MEMORY;
 
 	for (size_t done = 0, n; done < len; done += n, gva += n) {
 		gpa_t at;
@@ -294,7 +304,8 @@ static int copy(const struct paging *p, uint64_t gva, uint8_t *out, const uint8_
 		if (err)
 			return err;
 		n = rest_of_page(gva, len - done);
-		if (out ? gmem_read(m, at, out + done, n) : gmem_write(m, at, in + done, n))
+		if (out ? traced_read(p->vm, kind, at, out + done, n)
+			: traced_write(p->vm, at, in + done, n))
 			return lost(gva, ret_fault);
 	}
 	return 0;

@@ -105,6 +105,15 @@ unsigned vcpu_find_length(struct vcpu *v, uint64_t rip)
 	}
 }
 
+/* EIP wraps where RIP doesn't; with bits above it an entry would be refused. */
+uint64_t vcpu_wrap_rip(struct vcpu *v, uint64_t rip)
+{
+	struct vcpu_segment cs;
+
+	v->ops->get_seg(v, VSEG_CS, &cs);
+	return cs.attributes & SEG_L && vcpu_get(v, VREG_EFER) & EFER_LMA ? rip : (uint32_t)rip;
+}
+
 static bool is_contributory(const struct vcpu_event *e)
 {
 	return e->type == VEVENT_EXCEPTION &&

@@ -253,12 +253,18 @@ void vcpu_set_edx_eax(struct vcpu *v, uint64_t value);
 /* The length of the intercepted instruction at rip, for vcpu_skip; 0 if it can't be read. */
 unsigned vcpu_find_length(struct vcpu *v, uint64_t rip);
 
+/* An instruction pointer that has passed a multiple of 4 GiB, as the guest's mode has it. */
+uint64_t vcpu_wrap_rip(struct vcpu *v, uint64_t rip);
+
 /* Ends an emulated instruction: RIP moves behind it. */
 static inline void vcpu_skip(struct vcpu *v, const struct vmexit *e)
 {
 	unsigned len = e->insn_len ? e->insn_len : vcpu_find_length(v, e->rip);
+	uint64_t next = e->rip + len;
 
-	v->ops->resume_at(v, e->rip + len);
+	if (__builtin_expect((next ^ e->rip) >> 32 != 0, 0))
+		next = vcpu_wrap_rip(v, next);
+	v->ops->resume_at(v, next);
 }
 
 /*

@@ -9,6 +9,7 @@
 #include "core/cpuid.h"
 #include "core/cr.h"
 #include "core/msr.h"
+#include "core/trace.h"
 #include "hw/mmio.h"
 #include "hw/port.h"
 
@@ -50,7 +51,20 @@ void vm_request_stop(struct vm *vm, enum vm_stop_reason reason)
 		vm->stop.reason = reason;
 }
 
-bool vm_io(struct vm *vm, struct region *r, struct io_access *a, bool port)
+static void pass_access(const struct region *r, struct io_access *a, bool port)
+{
+	if (port && a->write)
+		hw_port_write((uint16_t)(r->hw + a->offset), a->size, (uint32_t)a->value);
+	else if (port)
+		a->value = hw_port_read((uint16_t)(r->hw + a->offset), a->size);
+	else if (a->write)
+		hw_mmio_write(hpa(r->hw + a->offset), a->size, a->value);
+	else
+		a->value = hw_mmio_read(hpa(r->hw + a->offset), a->size);
+}
+
+/* Calls the handler, and does what it says but for the exception of IO_FAULT. */
+static enum io_result io_perform(struct vm *vm, struct region *r, struct io_access *a, bool port)
 {
 	enum io_result result = IO_REJECT;
 
@@ -60,28 +74,42 @@ bool vm_io(struct vm *vm, struct region *r, struct io_access *a, bool port)
 		vm->unclaimed_pio++;
 	else
 		vm->unclaimed_mmio++;
-	switch (result) {
-	case IO_DONE:
+	if (result == IO_PASS)
+		pass_access(r, a, port);
+	else if (result != IO_DONE && result != IO_FAULT && !a->write)
+		a->value = size_mask(a->size);
+	return result;
+}
+
+/* What a device does in its handler is its own business, and not in the record. */
+static enum io_result io_recorded(struct vm *vm, struct region *r, struct io_access *a, bool port)
+{
+	uint64_t at = r ? r->base + a->offset : a->offset;
+	struct trace *recording = vm->recording;
+	enum io_result result;
+
+	vm->recording = NULL;
+	result = io_perform(vm, r, a, port);
+	vm->recording = recording;
+	trace_note_io(vm, &(struct trace_io){.region = r,
+				  .kind = port ? TRACE_ACCESS_PORT : TRACE_ACCESS_DEVICE,
+				  .write = a->write,
+				  .result = (uint8_t)result,
+				  .at = gpa(at),
+				  .data = &a->value,
+				  .len = a->size});
+	return result;
+}
+
+bool vm_io(struct vm *vm, struct region *r, struct io_access *a, bool port)
+{
+	enum io_result result = trace_is_on(vm) ? io_recorded(vm, r, a, port)
+						: io_perform(vm, r, a, port);
+
+	if (result != IO_FAULT)
 		return true;
-	case IO_PASS:
-		if (port && a->write)
-			hw_port_write((uint16_t)(r->hw + a->offset), a->size, (uint32_t)a->value);
-		else if (port)
-			a->value = hw_port_read((uint16_t)(r->hw + a->offset), a->size);
-		else if (a->write)
-			hw_mmio_write(hpa(r->hw + a->offset), a->size, a->value);
-		else
-			a->value = hw_mmio_read(hpa(r->hw + a->offset), a->size);
-		return true;
-	case IO_FAULT:
-		vcpu_raise_error(&vm->vcpu, VECTOR_GP, 0);
-		return false;
-	case IO_REJECT:
-	default:
-		if (!a->write)
-			a->value = size_mask(a->size);
-		return true;
-	}
+	vcpu_raise_error(&vm->vcpu, VECTOR_GP, 0);
+	return false;
 }
 
 /* Timers, devices, and the time limit: all that can happen while the guest doesn't run. */

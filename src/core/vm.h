@@ -47,6 +47,8 @@ struct irqchip_ops {
 	int (*acknowledge)(void *chip);
 };
 
+struct trace;
+
 typedef void (*exit_handler)(struct vm *vm, const struct vmexit *e);
 
 #define VM_DEVICES_MAX 16u
@@ -81,7 +83,9 @@ struct vm {
 	struct vm_timer timer[VM_TIMERS_MAX];
 	unsigned timer_count;
 	exit_handler handler[VMEXIT_KINDS];
-	void *mmio_state; /* the mmio room's, behind handler[VMEXIT_NPF] */
+	void *mmio_state;	 /* the mmio room's, behind handler[VMEXIT_NPF] */
+	struct trace *trace;	 /* the recorder, if there is one */
+	struct trace *recording; /* the same in an exit that is being recorded, else NULL */
 	struct vm_stop stop;
 	uint64_t time_limit_tsc; /* absolute, 0 for none */
 

@@ -17,6 +17,9 @@ static uint32_t csts_read(struct nvme *n)
 	/* Surprise removal, which drivers look for. */
 	if (real == 0xffffffff)
 		return real;
+	/* To the guest it was ready, and is on its way down. */
+	if (n->phase == NVME_ABORTING)
+		csts |= CSTS_RDY;
 	if (n->failed)
 		csts |= CSTS_CFS;
 	if (n->shut_down)
@@ -268,9 +271,8 @@ static int nvme_quiesce(struct device *dev)
 	if (!n || !n->taken)
 		return 0;
 	if (n->timeout_us) {
-		nvme_ctrl_stop(n);
+		err = nvme_ctrl_halt(n);
 		nvme_exec_update_irq(n);
-		err = nvme_ctrl_wait(n, NVME_OFF);
 	}
 	nvme_ctrl_set_master(n, false);
 	return err;
@@ -319,8 +321,10 @@ static int nvme_attach(struct device *dev, struct arena *arena)
 
 err_take:
 	log_line("%s: can't be taken: %s", dev->name, error_string(err));
-	if (nvme_quiesce(dev))
+	if (nvme_quiesce(dev)) {
+		dev->restless = true;
 		log_line("%s: doesn't stop; its bus mastering stays off", dev->name);
+	}
 	nvme_detach(dev);
 	return err;
 }

@@ -43,6 +43,12 @@ static void reg_write64(const struct nvme *n, unsigned reg, uint64_t value)
 
 /* ---- start and stop ---- */
 
+static void disable(struct nvme *n)
+{
+	n->phase = NVME_STOPPING;
+	reg_write(n, NVME_CC, 0);
+}
+
 uint32_t nvme_ctrl_update(struct nvme *n)
 {
 	uint32_t csts = reg_read(n, NVME_CSTS);
@@ -50,6 +56,8 @@ uint32_t nvme_ctrl_update(struct nvme *n)
 
 	if (n->phase == NVME_STARTING && ready && csts != GONE)
 		n->phase = NVME_ON;
+	else if (n->phase == NVME_ABORTING && ready && csts != GONE)
+		disable(n);
 	else if (n->phase == NVME_STOPPING && !ready)
 		n->phase = NVME_OFF;
 	return csts;
@@ -75,8 +83,11 @@ void nvme_ctrl_stop(struct nvme *n)
 		n->sq[i].state = NVME_QUEUE_FREE;
 		n->cq[i].state = NVME_QUEUE_FREE;
 	}
-	reg_write(n, NVME_CC, 0);
-	n->phase = NVME_STOPPING;
+	/* One that isn't ready yet mustn't be disabled: "Controller Configuration", Enable. */
+	if (n->phase == NVME_STARTING)
+		n->phase = NVME_ABORTING;
+	else if (n->phase != NVME_ABORTING)
+		disable(n);
 	nvme_ctrl_update(n);
 }
 
@@ -98,6 +109,19 @@ int nvme_ctrl_wait(struct nvme *n, enum nvme_phase phase)
 	struct phase_wait w = {n, phase};
 
 	return hw_poll(phase_reached, &w, n->timeout_us);
+}
+
+/* One that never gets ready is disabled all the same, when its time is up. */
+int nvme_ctrl_halt(struct nvme *n)
+{
+	int err;
+
+	nvme_ctrl_stop(n);
+	err = nvme_ctrl_wait(n, NVME_OFF);
+	if (!err || n->phase != NVME_ABORTING)
+		return err;
+	disable(n);
+	return nvme_ctrl_wait(n, NVME_OFF);
 }
 
 /* ---- doorbells: "Submission Queue y Tail Doorbell", "Completion Queue y Head Doorbell" ---- */

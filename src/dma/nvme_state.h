@@ -13,8 +13,11 @@
 #define NVME_QUEUES	    (NVME_IO_QUEUES + 1)
 #define NVME_NAMESPACES_MAX 32u
 
-/* Of the real controller. Shadow memory is its property in all phases but NVME_OFF. */
-enum nvme_phase { NVME_OFF, NVME_STARTING, NVME_ON, NVME_STOPPING };
+/*
+ * Of the real controller. Shadow memory is its property in all phases but NVME_OFF. NVME_ABORTING:
+ * starting, and to be stopped as soon as it is ready.
+ */
+enum nvme_phase { NVME_OFF, NVME_STARTING, NVME_ABORTING, NVME_ON, NVME_STOPPING };
 
 struct nvme_stats {
 	uint64_t commands, refused, completions;
@@ -79,6 +82,8 @@ void nvme_ctrl_stop(struct nvme *n);
 uint32_t nvme_ctrl_update(struct nvme *n);
 /* Waits for the end of a start or a stop. -E_TIMEOUT. */
 int nvme_ctrl_wait(struct nvme *n, enum nvme_phase phase) must_check;
+/* Stops it and waits for that. -E_TIMEOUT. */
+int nvme_ctrl_halt(struct nvme *n) must_check;
 
 /* Tell the controller about new entries in a shadow, and entries taken from one. */
 void nvme_ctrl_ring_sq(struct nvme *n, struct nvme_sq *sq);

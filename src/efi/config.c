@@ -9,16 +9,19 @@
 #include "base/error.h"
 #include "base/fmt.h"
 #include "base/mem.h"
+#include "core/trace.h"
 
 #include <ini.h>
 
 #define SECTION_MAX 40u /* inih cuts longer ones at 49 */
 
+#define DEVICE_KEYS 3u
+
 struct parser {
 	struct config *c;
 	struct config_error error;
 	bool failed;
-	bool device_seen[CONFIG_DEVICES][2];
+	bool device_seen[CONFIG_DEVICES][DEVICE_KEYS];
 };
 
 /* Reads a value into a field of struct config; on failure says why. */
@@ -198,9 +201,10 @@ static bool suffix_shift(const char *s, unsigned *ret)
 	return true;
 }
 
-static bool read_memory(const char *value, void *field, char *why)
+/* A number of bytes from min to max, in whole pages; limits says which in words. */
+static bool read_size(
+	const char *value, uint64_t min, uint64_t max, const char *limits, uint64_t *ret, char *why)
 {
-	uint64_t *memory = field;
 	uint64_t v;
 	unsigned shift;
 	size_t n = parse_decimal(value, &v);
@@ -210,15 +214,52 @@ static bool read_memory(const char *value, void *field, char *why)
 		return false;
 	}
 	v = v > (UINT64_MAX >> shift) ? UINT64_MAX : v << shift;
-	if (v < CONFIG_MEMORY_MIN || v > CONFIG_MEMORY_MAX) {
-		why_value(why, value, "from 32M to 2G");
+	if (v < min || v > max) {
+		why_value(why, value, limits);
 		return false;
 	}
 	if (!is_aligned(v, PAGE_SIZE)) {
 		why_value(why, value, "a multiple of 4K");
 		return false;
 	}
-	*memory = v;
+	*ret = v;
+	return true;
+}
+
+static bool read_memory(const char *value, void *field, char *why)
+{
+	return read_size(value, CONFIG_MEMORY_MIN, CONFIG_MEMORY_MAX, "from 32M to 2G", field, why);
+}
+
+static bool read_trace_size(const char *value, void *field, char *why)
+{
+	return read_size(value, TRACE_SIZE_MIN, TRACE_SIZE_MAX, "from 256K to 64M", field, why);
+}
+
+static bool read_trace_to(const char *value, void *field, char *why)
+{
+	enum config_trace *to = field;
+
+	if (strcmp(value, "file") == 0)
+		*to = CONFIG_TRACE_FILE;
+	else if (strcmp(value, "serial") == 0)
+		*to = CONFIG_TRACE_SERIAL;
+	else {
+		why_value(why, value, "file or serial");
+		return false;
+	}
+	return true;
+}
+
+static bool read_switch(const char *value, void *field, char *why)
+{
+	bool *on = field;
+
+	if (strcmp(value, "on") && strcmp(value, "off")) {
+		why_value(why, value, "on or off");
+		return false;
+	}
+	*on = strcmp(value, "on") == 0;
 	return true;
 }
 
@@ -354,6 +395,8 @@ static const struct key keys[CONFIG_KEYS] = {
 	[CONFIG_TIME_LIMIT] = KEY("postern", "time_limit", read_seconds, time_limit),
 	[CONFIG_LOG] = KEY("postern", "log", read_log, log),
 	[CONFIG_REHEARSE] = KEY("postern", "rehearse", read_word, rehearse),
+	[CONFIG_TRACE_TO] = KEY("postern", "trace_to", read_trace_to, trace_to),
+	[CONFIG_TRACE_SIZE] = KEY("postern", "trace_size", read_trace_size, trace_size),
 	[CONFIG_KERNEL] = KEY("guest", "kernel", read_path, kernel),
 	[CONFIG_INITRAMFS] = KEY("guest", "initramfs", read_path_or_empty, initramfs),
 	[CONFIG_CMDLINE] = KEY("guest", "cmdline", read_cmdline, cmdline),
@@ -362,9 +405,10 @@ static const struct key keys[CONFIG_KEYS] = {
 	[CONFIG_BOOT_PATH] = KEY("boot", "path", read_path_or_empty, boot_path),
 };
 
-static const struct key device_keys[] = {
+static const struct key device_keys[DEVICE_KEYS] = {
 	{"device", "match", read_match, offsetof(struct config_device, match)},
 	{"device", "mode", read_mode, offsetof(struct config_device, mode)},
+	{"device", "trace", read_switch, offsetof(struct config_device, trace)},
 };
 
 /* Of several errors the first in the file stays. */
@@ -584,19 +628,33 @@ static void check_required(struct parser *p)
 	if (!c->line[CONFIG_KERNEL])
 		parser_fail(p, 0, "kernel", "missing in [guest]");
 	for (unsigned i = 0; i < c->device_count; i++) {
+		const struct config_device *d = &c->device[i];
+		const char *wrong = d->match.kind == MATCH_NONE ? "match is missing"
+				    : d->trace && d->mode == DEVICE_HIDDEN
+					    ? "trace = on needs mode = restricted"
+					    : NULL;
 		char section[DEVICE_NAME_MAX + 10];
 
-		if (c->device[i].match.kind != MATCH_NONE)
-			continue;
-		fmt_print(section, sizeof(section), "[device %s]", c->device[i].name);
-		parser_fail(p, 0, section, "match is missing");
+		fmt_print(section, sizeof(section), "[device %s]", d->name);
+		if (wrong)
+			parser_fail(p, 0, section, wrong);
 	}
+}
+
+bool config_wants_trace(const struct config *c)
+{
+	for (unsigned i = 0; i < c->device_count; i++) {
+		if (c->device[i].trace)
+			return true;
+	}
+	return false;
 }
 
 void config_init(struct config *c)
 {
 	memset(c, 0, sizeof(*c));
 	c->log = CONFIG_LOG_SERIAL | CONFIG_LOG_CONSOLE;
+	c->trace_size = 8 * MIB;
 	c->memory = 512 * MIB;
 	c->framebuffer = true;
 }

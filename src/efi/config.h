@@ -9,6 +9,10 @@
  *   log = serial | console | serial,console            default: both
  *   rehearse = STAGE                                   default: empty; go up to that stage of the way to
  *                                                      the guest and back, as a first try on a machine
+ *   trace_to = file | serial                           default: file, \EFI\postern\trace.bin; where
+ *                                                      what devices with trace = on did is written
+ *   trace_size = NUMBER[K|M]                           default: 8M of memory, which the latest exits
+ *                                                      of all devices together may fill
  *   [guest]
  *   kernel = \EFI\...\bzImage                          required
  *   initramfs = \EFI\...\initramfs                     default: none
@@ -20,6 +24,9 @@
  *   [device NAME]                                      up to 8
  *   match = class:CCSS[PP] | id:VVVV:DDDD | pci:BB:DD.F    required, hexadecimal
  *   mode = hidden | restricted                         default: hidden
+ *   trace = on | off                                   default: off; record each exit, for which the
+ *                                                      mode must be restricted. What the guest and
+ *                                                      the device exchange goes into the trace!
  *
  * Lines that begin with # or ; are comments. The file is ASCII; a byte-order mark and CR LF are fine.
  */
@@ -46,6 +53,8 @@ enum config_action {
 	ACTION_MENU,	 /* return to the boot manager with success: it shows its menu */
 };
 
+enum config_trace { CONFIG_TRACE_FILE, CONFIG_TRACE_SERIAL };
+
 enum { CONFIG_LOG_SERIAL = 1, CONFIG_LOG_CONSOLE = 2 };
 
 /* Which PCI functions a [device] section speaks of. */
@@ -62,6 +71,7 @@ struct config_device {
 	char name[DEVICE_NAME_MAX];
 	struct config_match match;
 	enum device_mode mode;
+	bool trace;
 	unsigned line; /* of match */
 };
 
@@ -75,6 +85,8 @@ enum config_key {
 	CONFIG_TIME_LIMIT,
 	CONFIG_LOG,
 	CONFIG_REHEARSE,
+	CONFIG_TRACE_TO,
+	CONFIG_TRACE_SIZE,
 	CONFIG_KERNEL,
 	CONFIG_INITRAMFS,
 	CONFIG_CMDLINE,
@@ -89,6 +101,8 @@ struct config {
 	uint32_t time_limit;		    /* seconds, 0 for none */
 	uint32_t log;			    /* CONFIG_LOG_... */
 	char rehearse[CONFIG_WORD_MAX + 1]; /* a stage's name; empty: run the guest */
+	enum config_trace trace_to;
+	uint64_t trace_size; /* bytes, whole pages */
 	char kernel[CONFIG_PATH_MAX + 1];
 	char initramfs[CONFIG_PATH_MAX + 1]; /* empty: none */
 	char cmdline[CONFIG_CMDLINE_MAX + 1];
@@ -108,6 +122,9 @@ struct config_error {
 	char key[CONFIG_KEY_MAX + 1]; /* key or [section]; empty when it isn't about one */
 	char text[CONFIG_TEXT_MAX + 1];
 };
+
+/* Is any device to be recorded? */
+bool config_wants_trace(const struct config *c);
 
 /* Every default, as an empty file would give it. */
 void config_init(struct config *c);

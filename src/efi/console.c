@@ -12,6 +12,7 @@
 #define LSR_TEMT   0x40u
 #define NO_UART	   0xffu
 #define CHAR_LIMIT 20000u /* us; a character takes 10 ms at 960 baud */
+#define SLOW_LIMIT 1000000u
 
 static const char prefix[] = "postern: ";
 static bool want_serial, want_firmware, firmware_paused;
@@ -51,15 +52,19 @@ static bool line_status_has(void *bits)
 	return hw_port_read(UART_LSR, 1) & *(const uint32_t *)bits;
 }
 
-static void serial_write(const char *text)
+/* limit: microseconds that a character may take. */
+static int serial_write(const char *text, uint64_t limit)
 {
 	uint32_t ready = LSR_THRE;
 
 	for (; *text; text++) {
-		if (hw_poll(line_status_has, &ready, CHAR_LIMIT))
-			return;
+		int err = hw_poll(line_status_has, &ready, limit);
+
+		if (err)
+			return err;
 		hw_port_write(COM1, 1, (uint8_t)*text);
 	}
+	return 0;
 }
 
 /* The guest may have seen an empty transmitter just before: it is empty again afterwards. */
@@ -73,11 +78,19 @@ static void serial_sink(const char *line, bool alert)
 		return;
 	if (hw_port_read(UART_LSR, 1) == NO_UART)
 		return;
-	serial_write(prefix);
-	serial_write(line);
-	serial_write("\r\n");
-	if (hw_poll(line_status_has, &idle, CHAR_LIMIT))
+	if (serial_write(prefix, CHAR_LIMIT) || serial_write(line, CHAR_LIMIT) ||
+		serial_write("\r\n", CHAR_LIMIT) || hw_poll(line_status_has, &idle, CHAR_LIMIT))
 		return;
+}
+
+int console_serial_line(const char *text)
+{
+	int err;
+
+	if (hw_port_read(UART_LSR, 1) == NO_UART)
+		return -E_NOENT;
+	err = serial_write(text, SLOW_LIMIT);
+	return err ? err : serial_write("\r\n", SLOW_LIMIT);
 }
 
 static void console_write(const char *text)

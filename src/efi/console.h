@@ -13,4 +13,10 @@
 void console_init(bool serial, bool firmware);
 void console_pause(bool paused);
 
+/*
+ * Writes a line to the serial port as it is, whatever the user wants there; for traces. Waits for a
+ * slow receiver, up to a second for each character. -E_NOENT without a port, -E_TIMEOUT.
+ */
+int console_serial_line(const char *text) must_check;
+
 #endif

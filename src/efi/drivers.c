@@ -81,12 +81,11 @@ int drivers_stop(struct drivers *d, EFI_HANDLE handle)
 
 	if (d->count == DRIVERS_MAX)
 		return -E_NOMEM;
+	/* Noted first: of several drivers some may have left before one refused, and come back too. */
+	d->stopped[d->count++] = handle;
 	status = efi_bs->DisconnectController(handle, NULL, NULL);
 	/* Not found: nobody drives it, which is what we want; a later connect does no harm. */
-	if (EFI_ERROR(status) && status != EFI_NOT_FOUND)
-		return uefi_error(status);
-	d->stopped[d->count++] = handle;
-	return 0;
+	return status == EFI_NOT_FOUND ? 0 : uefi_error(status);
 }
 
 void drivers_restart(struct drivers *d)

@@ -25,7 +25,7 @@ int drivers_find_pci(pci_bdf_t bdf, EFI_HANDLE *ret_handle) must_check;
 /* The handle whose device path ends in this ACPI id and unit. -E_NOENT. */
 int drivers_find_pnp(uint32_t hid, uint32_t uid, EFI_HANDLE *ret_handle) must_check;
 
-/* Stops all drivers on a handle. -E_NOMEM, or what the firmware says. */
+/* Stops all drivers on a handle; on an error some may be left. -E_NOMEM, or what the firmware says. */
 int drivers_stop(struct drivers *d, EFI_HANDLE handle) must_check;
 
 /* Starts them again, last first, and whatever grows on top of them. */

@@ -14,6 +14,17 @@ struct file {
  * -E_TRUNCATED (the volume gave less than its directory says), -E_RANGE (over 2 GiB).
  */
 int file_read(EFI_HANDLE volume, const char *path, struct file *ret_file) must_check;
+/*
+ * Writes a file anew, from pieces one behind the other; its folder must be there. The errors of
+ * file_read, and -E_DENIED. What is there after an error is a part of the file, or none.
+ */
+struct file_piece {
+	const void *data;
+	uint64_t size;
+};
+int file_write(EFI_HANDLE volume, const char *path, const struct file_piece *pieces,
+	size_t count) must_check;
+
 void file_free(struct file *f);
 
 /* Is there such a file? */

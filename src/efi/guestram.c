@@ -98,12 +98,18 @@ int guest_ram_take(struct guest_ram *ram, uint64_t size, uint64_t *ret_free)
 	return err;
 }
 
+void guest_ram_wipe(const struct guest_ram *ram)
+{
+	for (size_t i = 0; i < ram->count; i++)
+		memset((void *)(uintptr_t)ram->run[i].start, 0, ram->run[i].len);
+}
+
 void guest_ram_return(struct guest_ram *ram)
 {
+	guest_ram_wipe(ram);
 	while (ram->count) {
 		struct ram_range r = ram->run[--ram->count];
 
-		memset((void *)(uintptr_t)r.start, 0, r.len);
 		efi_bs->FreePages(r.start, r.len / PAGE_SIZE);
 	}
 }

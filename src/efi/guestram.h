@@ -16,6 +16,8 @@ struct guest_ram {
  */
 int guest_ram_take(struct guest_ram *ram, uint64_t size, uint64_t *ret_free) must_check;
 
+void guest_ram_wipe(const struct guest_ram *ram);
+
 /* Wipes and frees all of it; harmless when nothing is taken. */
 void guest_ram_return(struct guest_ram *ram);
 

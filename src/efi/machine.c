@@ -79,7 +79,7 @@ int machine_attach(
 	if (!err)
 		err = pci_filter_init(&m->pci, vm, arena, gpa(ecam.v), ecam_len);
 	if (err) {
-		log_line("machine: %s", error_string(err));
+		log_alert("machine: %s", error_string(err));
 		machine_detach(m);
 		return err;
 	}

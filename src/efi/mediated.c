@@ -2,6 +2,7 @@
 #include "efi/mediated.h"
 #include "base/fmt.h"
 #include "base/log.h"
+#include "core/trace.h"
 #include "dma/ide.h"
 #include "dma/nvme.h"
 
@@ -63,8 +64,9 @@ static int choose(void *arg, const struct pci_seen *fn)
 		.irq = how->irq};
 	fmt_print(m->dev.name, sizeof(m->dev.name), "%s " PCI_BDF_FMT, m->dev.ops->name,
 		PCI_BDF_ARGS(fn->bdf));
-	log_line("device %s: %s restricted", section->name, m->dev.name);
-	return 0;
+	log_line("device %s: %s restricted%s", section->name, m->dev.name,
+		section->trace ? ", traced" : "");
+	return section->trace ? trace_add_device(set->vm, &m->dev) : 0;
 }
 
 int mediated_choose(struct mediated_set *set, const struct config *c, struct vm *vm)
@@ -144,12 +146,23 @@ void mediated_detach(struct mediated_set *set, struct machine *m)
 
 		if (!item->attached)
 			continue;
-		if (item->dev.ops->quiesce(&item->dev))
-			log_line("%s: did not come to rest in time", item->dev.name);
+		if (item->dev.ops->quiesce(&item->dev)) {
+			item->dev.restless = true;
+			log_alert("%s: did not come to rest in time", item->dev.name);
+		}
 		host_irq_unroute(&m->host_irq, &item->dev);
 		item->dev.ops->detach(&item->dev);
 		item->attached = false;
 		if (item->dev.denied)
 			log_line("%s: %lu requests denied", item->dev.name, item->dev.denied);
 	}
+}
+
+bool mediated_is_restless(const struct mediated_set *set)
+{
+	bool restless = false;
+
+	for (unsigned i = 0; i < set->count; i++)
+		restless |= set->item[i].dev.restless;
+	return restless;
 }

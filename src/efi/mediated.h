@@ -34,4 +34,7 @@ int mediated_stop_drivers(struct mediated_set *set, struct drivers *d) must_chec
 int mediated_attach(struct mediated_set *set, struct machine *m, struct arena *arena) must_check;
 void mediated_detach(struct mediated_set *set, struct machine *m);
 
+/* Is one of them restless? Then neither guest memory nor the arena may go back to the firmware. */
+bool mediated_is_restless(const struct mediated_set *set);
+
 #endif

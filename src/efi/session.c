@@ -7,6 +7,7 @@
 #include "base/fmt.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "core/trace.h"
 #include "efi/acpi.h"
 #include "efi/console.h"
 #include "efi/files.h"
@@ -17,6 +18,7 @@
 #include "efi/resident.h"
 #include "efi/stages.h"
 #include "efi/ticks.h"
+#include "efi/tracefile.h"
 #include "efi/vectors.h"
 #include "guest/linux.h"
 #include "hw/time.h"
@@ -42,6 +44,7 @@ struct session {
 	hpa_t ecam;
 	uint64_t ecam_len; /* 0: the firmware names none */
 	uint64_t ticks_before, ticks_during;
+	uint64_t ended_tsc; /* 0: the guest never ran */
 
 	struct vm vm;
 	struct machine machine;
@@ -65,26 +68,28 @@ static void complain(const struct config *c, enum config_key key, const char *te
 static int processor_enter(void *context)
 {
 	static const struct vcpu_ops *const backends[] = {&vmx_ops, &svm_ops};
+	const char *why[array_size(backends)];
 	struct session *s = context;
-	const char *why = NULL, *reason = NULL;
-	int err = 0;
 
 	for (size_t i = 0; i < array_size(backends); i++) {
-		int e = backends[i]->probe(&why);
+		int err = backends[i]->probe(&why[i]);
 
-		if (!e) {
+		if (!err) {
 			s->vm.vcpu.ops = backends[i];
+			/* Only VMX leaves something in the processor that has to point somewhere. */
+			if (backends[i] == &vmx_ops)
+				vmx_set_resident_page(resident_page());
 			log_line("processor: %s", backends[i]->name);
 			return 0;
 		}
-		/* A lock tells the user more than the other vendor's absence. */
-		if (!reason || e == -E_LOCKED) {
-			reason = why;
-			err = e;
+		/* What can be unlocked says all; the other vendor's absence is no news then. */
+		if (err == -E_LOCKED) {
+			log_alert("processor: %s", why[i]);
+			return err;
 		}
 	}
-	log_alert("processor: %s", reason);
-	return err;
+	log_alert("processor: %s; %s", why[0], why[1]);
+	return -E_NOTSUP;
 }
 
 /* ---- memory: the guest's, and ours ---- */
@@ -107,13 +112,22 @@ static int add_runs(struct session *s, struct guest_range r)
 	return 0;
 }
 
+/*
+ * The arena may be missing: an address of 0 would be the firmware's memory. A device that didn't
+ * come to rest keeps all that it knows of, its queues and tables in the arena untouched.
+ */
 static void memory_leave(void *context)
 {
 	struct session *s = context;
-
 	uint64_t start = hw_tsc();
 
-	memset(s->arena.base, 0, s->arena_pages * PAGE_SIZE);
+	if (mediated_is_restless(&s->mediated)) {
+		guest_ram_wipe(&s->ram);
+		log_alert("memory: wiped, but not returned: a device may still write to it");
+		return;
+	}
+	if (s->arena.base)
+		memset(s->arena.base, 0, s->arena_pages * PAGE_SIZE);
 	uefi_free_pages(s->arena.base, s->arena_pages);
 	guest_ram_return(&s->ram);
 	log_line("memory: wiped and returned in %lu ms", (hw_tsc() - start) / hw_tsc_khz());
@@ -124,6 +138,8 @@ static int arena_take(struct session *s)
 	void *base;
 
 	s->arena_pages = slpt_pages_needed(s->config->memory, GMEM_RUNS_MAX) + ARENA_EXTRA_PAGES;
+	if (config_wants_trace(s->config))
+		s->arena_pages += (s->config->trace_size + TRACE_ARENA_EXTRA) / PAGE_SIZE;
 	base = uefi_pages(s->arena_pages);
 	if (!base)
 		return -E_NOMEM;
@@ -204,6 +220,8 @@ static int guest_enter(void *context)
 	EFI_HANDLE volume;
 	int err = boot_origin_volume(s->origin, &volume);
 
+	if (err)
+		log_alert("guest: the volume that Postern came from is gone");
 	s->has_framebuffer = s->config->framebuffer && !framebuffer_find(&s->framebuffer);
 	if (!err)
 		err = read_named(s, volume, CONFIG_KERNEL, s->config->kernel, &kernel);
@@ -214,6 +232,24 @@ static int guest_enter(void *context)
 	file_free(&initramfs);
 	file_free(&kernel);
 	return err;
+}
+
+/* ---- trace: room for it before the devices are chosen, and its file when the disk is back ---- */
+
+static int trace_enter(void *context)
+{
+	struct session *s = context;
+
+	if (!config_wants_trace(s->config))
+		return 0;
+	return trace_init(&s->vm, &s->arena, s->config->trace_size);
+}
+
+static void trace_leave(void *context)
+{
+	struct session *s = context;
+
+	trace_file_save(&s->vm, s->config, s->origin);
 }
 
 /* ---- drivers: the firmware's leave what the guest gets ---- */
@@ -262,7 +298,7 @@ static int inventory_enter(void *context)
 	int err = inventory_take(&s->inventory);
 
 	if (err)
-		log_line("inventory: %s", error_string(err));
+		log_alert("inventory: %s", error_string(err));
 	return err;
 }
 
@@ -283,8 +319,13 @@ static int machine_enter(void *context)
 {
 	struct session *s = context;
 
+	int err;
+
 	vm_init(&s->vm);
-	return machine_attach(&s->machine, &s->vm, &s->arena, s->ecam, s->ecam_len);
+	err = machine_attach(&s->machine, &s->vm, &s->arena, s->ecam, s->ecam_len);
+	if (!err && s->vm.trace)
+		trace_start(&s->vm);
+	return err;
 }
 
 static void machine_leave(void *context)
@@ -294,11 +335,22 @@ static void machine_leave(void *context)
 	machine_detach(&s->machine);
 }
 
+/* A device that goes on regardless must not get back the bus mastering that it was found with. */
+static void keep_restless(struct session *s)
+{
+	for (unsigned i = 0; i < s->mediated.count; i++)
+		if (s->mediated.item[i].dev.restless)
+			pci_state_stop_master(&s->inventory.pci, s->mediated.item[i].dev.bdf);
+}
+
 static int devices_enter(void *context)
 {
 	struct session *s = context;
+	int err = mediated_attach(&s->mediated, &s->machine, &s->arena);
 
-	return mediated_attach(&s->mediated, &s->machine, &s->arena);
+	if (err)
+		keep_restless(s);
+	return err;
 }
 
 static void devices_leave(void *context)
@@ -306,6 +358,7 @@ static void devices_leave(void *context)
 	struct session *s = context;
 
 	mediated_detach(&s->mediated, &s->machine);
+	keep_restless(s);
 }
 
 /* ---- tables: the guest's address space, and its CPU ---- */
@@ -339,7 +392,7 @@ static int tables_enter(void *context)
 	if (!err)
 		err = v->ops->init(v, &s->arena, arena_hpa(&s->arena, s->vm.slpt.root));
 	if (err) {
-		log_line("tables: %s", error_string(err));
+		log_alert("tables: %s", error_string(err));
 		return err;
 	}
 	arena_seal(&s->arena);
@@ -374,7 +427,7 @@ static int virtualization_enter(void *context)
 	err = v->ops->enable(v);
 	if (err) {
 		virtualization_leave(s);
-		log_line("virtualization: %s", error_string(err));
+		log_alert("virtualization: %s", error_string(err));
 	}
 	return err;
 }
@@ -414,8 +467,8 @@ static int run_enter(void *context)
 	s->ticks_before = ticks_count();
 	vm_run(vm);
 	s->ticks_during = ticks_count() - s->ticks_before;
-	log_line("guest ended: %s, %lu ms after power-on", vm_stop_name(vm->stop.reason),
-		hw_tsc() / hw_tsc_khz());
+	s->ended_tsc = hw_tsc();
+	log_line("guest ended: %s", vm_stop_name(vm->stop.reason));
 	report(s);
 	return 0;
 }
@@ -424,6 +477,7 @@ static const struct stage stages[] = {
 	{"processor", processor_enter, NULL},
 	{"memory", memory_enter, memory_leave},
 	{"guest", guest_enter, NULL},
+	{"trace", trace_enter, trace_leave},
 	{"drivers", drivers_enter, drivers_leave},
 	{"inventory", inventory_enter, inventory_leave},
 	{"machine", machine_enter, machine_leave},
@@ -433,9 +487,11 @@ static const struct stage stages[] = {
 	{"run", run_enter, NULL},
 };
 
-/* What a later stage needs before the first; nothing of it has to be undone. */
+/* What a later stage needs before the first; of it only the ticks have to be stopped. */
 static int session_prepare(struct session *s, const struct config *c, const struct boot_origin *o)
 {
+	int err;
+
 	memset(s, 0, sizeof(*s));
 	s->config = c;
 	s->origin = o;
@@ -446,20 +502,21 @@ static int session_prepare(struct session *s, const struct config *c, const stru
 	if (acpi_find_ecam(&s->ecam, &s->ecam_len))
 		s->ecam_len = 0;
 	hw_pci_set_ecam(s->ecam, s->ecam_len);
-	vmx_set_resident_page(resident_page());
-	return vectors_init();
+	err = vectors_init();
+	if (!err)
+		err = ticks_start();
+	if (err)
+		log_alert("firmware: no interrupts or no timer to be had: %s", error_string(err));
+	return err;
 }
 
 int session_run(const struct config *c, const struct boot_origin *o, struct vm_stop *ret_stop)
 {
 	struct session *s = &session;
 	const char *failed = NULL;
-	uint64_t ended;
+	uint64_t ended, now;
 	int err = session_prepare(s, c, o);
 
-	if (err)
-		return err;
-	err = ticks_start();
 	if (err)
 		return err;
 	err = stages_run(stages, array_size(stages), c->rehearse, s, &failed);
@@ -469,9 +526,13 @@ int session_run(const struct config *c, const struct boot_origin *o, struct vm_s
 	log_line("firmware ticks: %lu before, %lu during, %lu after", s->ticks_before,
 		s->ticks_during, ended - s->ticks_before - s->ticks_during);
 	ticks_stop();
-	log_line("handed back: %lu ms after power-on", hw_tsc() / hw_tsc_khz());
+	now = hw_tsc();
+	log_line("handed back: %lu ms after power-on, %lu ms after the guest's end",
+		now / hw_tsc_khz(), s->ended_tsc ? (now - s->ended_tsc) / hw_tsc_khz() : 0);
 	*ret_stop = s->vm.stop;
 	if (c->rehearse[0])
 		ret_stop->reason = STOP_BOOT;
+	/* The guest's last registers go the way of its memory: they may hold a piece of a key. */
+	memset(s, 0, sizeof(*s));
 	return err;
 }

@@ -15,6 +15,13 @@ static VOID EFIAPI tick(EFI_EVENT e, VOID *context)
 	count++;
 }
 
+void ticks_stop(void)
+{
+	if (event)
+		efi_bs->CloseEvent(event);
+	event = NULL;
+}
+
 int ticks_start(void)
 {
 	EFI_STATUS status;
@@ -24,14 +31,11 @@ int ticks_start(void)
 		EVT_TIMER | EVT_NOTIFY_SIGNAL, TPL_CALLBACK, tick, NULL, &event);
 	if (!EFI_ERROR(status))
 		status = efi_bs->SetTimer(event, TimerPeriodic, TICK_PERIOD_100NS);
+	else
+		event = NULL;
+	if (EFI_ERROR(status))
+		ticks_stop();
 	return uefi_error(status);
-}
-
-void ticks_stop(void)
-{
-	if (event)
-		efi_bs->CloseEvent(event);
-	event = NULL;
 }
 
 uint64_t ticks_count(void)

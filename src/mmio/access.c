@@ -9,6 +9,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "core/trace.h"
 
 static int raise(struct emulation *em, const struct gva_fault *f)
 {
@@ -150,6 +151,7 @@ static int translate_page(struct emulation *em, uint64_t linear, enum gva_access
 	if (e->u.npf.gla_valid && linear >> PAGE_SHIFT == e->u.npf.gla >> PAGE_SHIFT &&
 		(access != GVA_WRITE || e->u.npf.write)) {
 		*ret = gpa((e->u.npf.gpa.v & ~PAGE_MASK) | (linear & PAGE_MASK));
+		trace_translated(em->vm, linear, *ret);
 		return 0;
 	}
 	if (gva_translate(em->vm, linear, access, em->user, ret, &fault))
@@ -290,13 +292,13 @@ static uint64_t same_region(
 static int page_move(struct emulation *em, gpa_t at, uint8_t *data, uint64_t len, bool write)
 {
 	struct region_table *t = &em->vm->mmio;
-	struct gmem *m = &em->vm->gmem;
 
 	while (len) {
 		struct region *r = region_find(t, at.v);
 		uint64_t n = same_region(t, r, at.v, len);
 		bool memory = !r &&
-			      !(write ? gmem_write(m, at, data, n) : gmem_read(m, at, data, n));
+			      !(write ? traced_write(em->vm, at, data, n)
+				      : traced_read(em->vm, TRACE_ACCESS_MEMORY, at, data, n));
 		int err = memory ? 0 : device_move(em, r, at.v, data, n, write);
 
 		if (err)
@@ -350,7 +352,7 @@ void access_settle(struct emulation *em, struct span *s, bool down, unsigned cou
 		s->place = PLACE_REGION;
 		s->region = r;
 	} else if (!region_overlaps(&em->vm->mmio, low, bytes, NULL) &&
-		   !gmem_read(&em->vm->gmem, gpa(low), &probe, 1)) {
+		   !traced_read(em->vm, TRACE_ACCESS_MEMORY, gpa(low), &probe, 1)) {
 		s->place = PLACE_MEMORY; /* whole pages are memory, or not */
 	}
 }
@@ -374,7 +376,7 @@ int access_read_value(struct emulation *em, const struct span *s, uint64_t *ret)
 	if (r)
 		return device_access(em, r, s->at[0].v, s->len, false, ret);
 	if (s->place == PLACE_MEMORY)
-		err = gmem_read(&em->vm->gmem, s->at[0], &value, s->len);
+		err = traced_read(em->vm, TRACE_ACCESS_MEMORY, s->at[0], &value, s->len);
 	else
 		err = access_read(em, s, &value);
 	if (!err)
@@ -389,6 +391,6 @@ int access_write_value(struct emulation *em, const struct span *s, uint64_t valu
 	if (r)
 		return device_access(em, r, s->at[0].v, s->len, true, &value);
 	if (s->place == PLACE_MEMORY)
-		return gmem_write(&em->vm->gmem, s->at[0], &value, s->len);
+		return traced_write(em->vm, s->at[0], &value, s->len);
 	return access_write(em, s, &value);
 }

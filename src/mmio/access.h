@@ -55,7 +55,7 @@ int access_resolve(struct emulation *em, unsigned seg, uint64_t offset, unsigned
 unsigned access_reach(struct emulation *em, const struct span *span, unsigned seg, uint64_t offset,
 	bool down, unsigned max);
 
-/* Finds out the place of count elements at once, the first of which is the span; see access_reach. */
+/* Finds out the place of count elements at once, from the span on; see access_reach. */
 void access_settle(struct emulation *em, struct span *s, bool down, unsigned count);
 
 /* Goes to the next element, up or down, inside the reach. */

@@ -1,6 +1,6 @@
 /*
- * Integer arithmetic; see alu.h. No state; on the exit path. The flags follow from the carries out of
- * each bit, as in SDM vol. 1 "EFLAGS Register" and the instructions' pages in vol. 2 (325462-084).
+ * Integer arithmetic; see alu.h. No state; on the exit path. The flags follow from the carries out
+ * of each bit, as in SDM vol. 1 "EFLAGS Register" and the instructions' pages in vol. 2 (325462-084).
  */
 #include "mmio/alu.h"
 

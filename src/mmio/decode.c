@@ -2,7 +2,7 @@
  * The instruction decoder; see decode.h. No state; runs on the exit path.
  *
  * One form (4 bytes) per opcode says the operation, where the operands are encoded (the shape), and
- * what else the opcode fixes (flags). Opcodes that ModRM.reg extends lead to a group of eight forms.
+ * what else the opcode fixes (flags). Opcodes that ModRM.reg extends lead to a group of eight.
  * Facts: SDM vol. 2A "Instruction Format", vol. 2D "Opcode Map" (325462-084).
  *
  * What varies from one instruction to the next is looked up or computed, not branched on, as far as
@@ -63,7 +63,8 @@ _Static_assert(sizeof(struct form) == 4, "the tables are meant to stay in the ca
 /* clang-format off */
 #define FORM(op, shape, fl)	{OP_##op, SHAPE_##shape, fl}
 #define GROUP(n)		{n, SHAPE_GROUP, 0}
-#define PAIR(at, op, shape, fl) [at] = FORM(op, shape, (fl) | F_BYTE), [(at) + 1] = FORM(op, shape, fl)
+#define PAIR(at, op, shape, fl)                                                                    \
+	[at] = FORM(op, shape, (fl) | F_BYTE), [(at) + 1] = FORM(op, shape, fl)
 #define ALU(at, op, fl)		PAIR(at, op, RM_R, fl), PAIR((at) + 2, op, R_RM, 0)
 #define EIGHT(at, op, shape, fl)                                                                   \
 	[at] = FORM(op, shape, fl), [(at) + 1] = FORM(op, shape, fl),                              \

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "core/trace.h"
 
 #define PORTS_BASE	 0xcf8u
 #define PORTS_LEN	 8u
@@ -45,6 +46,8 @@ static enum io_result config_access(
 {
 	struct pci_function *fn = pci_filter_find(f, bdf);
 
+	if (fn)
+		trace_claim_config(f->vm, fn->dev, (uint32_t)offset);
 	if (!fn || !pci_function_access_ok(offset, a->size))
 		return IO_REJECT;
 	if (a->write)
@@ -249,9 +252,11 @@ int pci_filter_init(struct pci_filter *f, struct vm *vm, struct arena *arena, gp
 
 static void log_shown(const struct pci_function *fn)
 {
-	log_line("pci " PCI_BDF_FMT ": shown restricted as %04x:%04x class %04x",
-		PCI_BDF_ARGS(fn->bdf), fn->reg[0] & 0xffff, fn->reg[0] >> 16,
-		fn->reg[PCI_REVISION / 4] >> 16);
+	pci_bdf_t bdf =
+		fn->bdf; /* NOLINT(clang-analyzer-core.NullDereference): set by pci_filter_init */
+
+	log_line("pci " PCI_BDF_FMT ": shown restricted as %04x:%04x class %04x", PCI_BDF_ARGS(bdf),
+		fn->reg[0] & 0xffff, fn->reg[0] >> 16, fn->reg[PCI_REVISION / 4] >> 16);
 	for (unsigned n = 0; n < PCI_BAR_COUNT; n++) {
 		const struct pci_bar *bar = &fn->window[n].bar;
 
@@ -277,11 +282,11 @@ int pci_filter_add(struct pci_filter *f, struct device *dev)
 	fn = pci_filter_find(f, dev->bdf);
 	if (fn && !pci_function_is_placeholder(fn))
 		return -E_EXIST;
-	if (!fn) {
-		err = filter_place(f, dev->bdf, &fn);
-		if (err)
-			return err;
-	}
+	err = fn ? 0 : filter_place(f, dev->bdf, &fn);
+	if (err)
+		return err;
+	if (dev->trace)
+		f->part.trace = TRACE_CLAIM;
 	pci_function_restrict(fn, dev);
 	log_shown(fn);
 	return show_path(f, seen);

@@ -118,6 +118,13 @@ void pci_state_restore(const struct pci_state *s)
 		function_restore(&s->fn[i]);
 }
 
+void pci_state_stop_master(struct pci_state *s, pci_bdf_t bdf)
+{
+	for (unsigned i = 0; i < s->count; i++)
+		if (s->fn[i].bdf == bdf)
+			s->fn[i].command &= (uint16_t)~PCI_COMMAND_MASTER;
+}
+
 static unsigned differs(pci_bdf_t bdf, const char *what, uint32_t now, uint32_t want)
 {
 	if (now == want)

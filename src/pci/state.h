@@ -40,6 +40,12 @@ int pci_state_save(struct pci_state *ret) must_check;
  */
 void pci_state_restore(const struct pci_state *s);
 
+/*
+ * A device that didn't come to rest may still write to memory: from here on the inventory has it
+ * with bus mastering off, until its next driver switches that on.
+ */
+void pci_state_stop_master(struct pci_state *s, pci_bdf_t bdf);
+
 /* The number of registers that differ from the inventory; each is logged. */
 unsigned pci_state_compare(const struct pci_state *s);
 

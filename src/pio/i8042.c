@@ -315,7 +315,7 @@ static enum io_result command_access(struct device *dev, struct io_access *a)
  */
 static int save_byte(struct i8042 *k)
 {
-	uint8_t first, second;
+	uint8_t first = 0, second = 0;
 	int r = real_read_byte(&first);
 
 	for (unsigned i = 0; !r && i < 4; i++) {

@@ -4,18 +4,24 @@
  *
  * Memory is checked before the port is touched, so that a fault never costs a datum: SDM vol. 1
  * "String Operations" wants registers as after the last complete item. Items go in runs that stay
- * within a page; an exit moves at most STRING_ITEMS_MAX and then lets the guest run the
- * instruction again, so that interrupts get through. No state. On the exit path.
+ * within a page; an exit moves at most STRING_ITEMS_MAX, takes little longer than STRING_TIME_US,
+ * and then lets the guest run the instruction again, so that interrupts get through. No state. On
+ * the exit path.
  */
 #include "base/bits.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "core/gva.h"
+#include "core/trace.h"
+#include "hw/cpu.h"
+#include "hw/time.h"
 #include "pio/pio.h"
 
 #define STRING_ITEMS_MAX 1024u /* per exit */
-#define STRING_RUN_BYTES 512u  /* per run: a disk sector */
+/* Some ports wait for their device, for milliseconds: many of those would starve the firmware. */
+#define STRING_TIME_US	 500u
+#define STRING_RUN_BYTES 512u /* per run: a disk sector */
 #define INSN_MAX	 15u
 #define NO_FAULT	 0u /* as a vector; #DE can't come from here */
 
@@ -39,6 +45,7 @@ struct string_op {
 	struct vcpu_segment seg;
 	struct gva_fault fault; /* to be raised; vector NO_FAULT while all is well */
 	bool refused;		/* the port's handler wanted #GP, and it was raised */
+	uint64_t deadline;	/* TSC; no item begins after it but the exit's first */
 };
 
 /* Where a run of items lies: one piece, or two for an item that crosses a page. */
@@ -212,7 +219,7 @@ static bool span_translate(
 static void span_read(struct string_op *op, const struct string_span *s, uint8_t *ret)
 {
 	for (unsigned i = 0; i < 2 && s->len[i]; i++) {
-		if (gmem_read(&op->vm->gmem, s->at[i], ret, s->len[i])) {
+		if (traced_read(op->vm, TRACE_ACCESS_MEMORY, s->at[i], ret, s->len[i])) {
 			memset(ret, 0xff, s->len[i]);
 			op->vm->unclaimed_mmio++;
 		}
@@ -226,11 +233,20 @@ static void span_write(
 	for (unsigned i = 0; i < 2 && len; i++) {
 		size_t part = min_u64(len, s->len[i]);
 
-		if (gmem_write(&op->vm->gmem, s->at[i], data, part))
+		if (traced_write(op->vm, s->at[i], data, part))
 			op->vm->unclaimed_mmio++;
 		data += part;
 		len -= part;
 	}
+}
+
+static void note_block(const struct string_op *op, struct region *r, const uint8_t *data, size_t n)
+{
+	trace_note_io(op->vm, &(struct trace_io){.region = r,
+				      .kind = TRACE_ACCESS_BLOCK,
+				      .at = gpa(op->port),
+				      .data = data,
+				      .len = n * op->size});
 }
 
 /* What the device itself offers for a whole run, if it does. */
@@ -244,10 +260,18 @@ static size_t port_read_block(struct string_op *op, uint8_t *ret, size_t n)
 	a.offset = op->port - r->base;
 	if (!range_fits(a.offset, a.size, r->len))
 		return 0;
-	return min_u64(r->read_block(r->dev, &a, ret, n), n);
+	n = min_u64(r->read_block(r->dev, &a, ret, n), n);
+	if (n && trace_is_on(op->vm))
+		note_block(op, r, ret, n);
+	return n;
 }
 
-/* Items that the port took or gave; fewer than n if it refused one. */
+static bool is_late(const struct string_op *op)
+{
+	return hw_tsc() >= op->deadline;
+}
+
+/* Items that the port took or gave; fewer than n if it refused one, or time was up. */
 static size_t port_move(struct string_op *op, uint8_t *data, size_t n)
 {
 	size_t i = op->in ? port_read_block(op, data, n) : 0;
@@ -255,6 +279,8 @@ static size_t port_move(struct string_op *op, uint8_t *data, size_t n)
 	for (; i < n; i++) {
 		struct io_access a = {.size = op->size, .write = !op->in};
 
+		if (i && is_late(op))
+			break;
 		if (a.write)
 			memcpy(&a.value, data + i * op->size, op->size);
 		if (!pio_access(op->vm, op->port, &a)) {
@@ -330,6 +356,7 @@ void pio_string(struct vm *vm, const struct vmexit *e)
 		vcpu_raise(v, VECTOR_UD);
 		return;
 	}
+	op.deadline = hw_tsc() + hw_us_to_tsc(STRING_TIME_US);
 	if (e->u.pio.rep)
 		count = v->gpr[GPR_RCX] & op.address_mask;
 	while (count && budget) {
@@ -346,6 +373,8 @@ void pio_string(struct vm *vm, const struct vmexit *e)
 			string_raise(&op);
 		if (op.fault.vector != NO_FAULT || op.refused)
 			return;
+		if (is_late(&op))
+			break;
 	}
 	if (!count)
 		vcpu_skip(v, e);

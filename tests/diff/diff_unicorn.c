@@ -1,6 +1,6 @@
 /*
- * The emulator against Unicorn, for the modes that a Linux process can't be in: real mode and 32-bit
- * code; and 64-bit code once more. The device is plain memory to Unicorn. What Unicorn 2.0.1 gets
+ * The emulator against Unicorn, for the modes that a Linux process can't be in: real mode and
+ * 32-bit code; and 64-bit code once more. The device is plain memory to Unicorn. What Unicorn 2.0.1 gets
  * wrong is masked; see keep_defined.
  */
 #include <unicorn/unicorn.h>
@@ -85,8 +85,8 @@ static bool run_unicorn(const struct sample *s, struct state *st)
 }
 
 /*
- * Leaves what is defined, and what Unicorn gets right: a successful 32-bit CMPXCHG zeroes RAX[63:32],
- * and LOCK NEG sets some flags from the operand instead of the result. diff/native has both right.
+ * Leaves what is defined, and what Unicorn gets right: a successful 32-bit CMPXCHG zeroes
+ * RAX[63:32], and LOCK NEG sets some flags from the operand instead of the result. diff/native has both right.
  */
 static void keep_defined(const struct sample *s, struct state *st, uint64_t flags)
 {
@@ -101,8 +101,8 @@ static void keep_defined(const struct sample *s, struct state *st, uint64_t flag
 }
 
 /*
- * Unicorn lets a REX count that isn't right before the opcode, and forgets the immediate of SHLD and
- * SHRD when it computes an address relative to RIP. diff/native has both.
+ * Unicorn lets a REX count that isn't right before the opcode, and forgets the immediate of SHLD
+ * and SHRD when it computes an address relative to RIP. diff/native has both.
  */
 static bool is_misread(const struct sample *s)
 {

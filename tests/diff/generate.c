@@ -10,7 +10,8 @@
 #define BOTH(op, ext, fl, name)	ONE(op, ext, (fl) | FORM_BYTE, name), ONE((op) + 1, ext, fl, name)
 #define ALU(op, fl, name)	BOTH(op, -1, fl, name), BOTH((op) + 2, -1, 0, name)
 #define IMM(ext, fl, name)                                                                         \
-	ONE(0x80, ext, (fl) | FORM_BYTE | FORM_IMM8, name), ONE(0x81, ext, (fl) | FORM_IMMZ, name), \
+	ONE(0x80, ext, (fl) | FORM_BYTE | FORM_IMM8, name),                                        \
+	ONE(0x81, ext, (fl) | FORM_IMMZ, name),                                                    \
 	ONE(0x82, ext, (fl) | FORM_BYTE | FORM_IMM8 | FORM_NO64, name),                            \
 	ONE(0x83, ext, (fl) | FORM_IMM8, name)
 #define SHIFT(ext, name)                                                                           \
@@ -44,8 +45,8 @@ const struct form forms[] = {
 	ONE(0x63, -1, FORM_64, "movsx"),
 	TWO(0xb6, -1, 0, "movzx"), TWO(0xb7, -1, 0, "movzx"), TWO(0xbe, -1, 0, "movsx"),
 	TWO(0xbf, -1, 0, "movsx"),
-	TWO(0xa4, -1, FORM_IMM8, "shld"), TWO(0xa5, -1, 0, "shld"), TWO(0xac, -1, FORM_IMM8, "shrd"),
-	TWO(0xad, -1, 0, "shrd"),
+	TWO(0xa4, -1, FORM_IMM8, "shld"), TWO(0xa5, -1, 0, "shld"),
+	TWO(0xac, -1, FORM_IMM8, "shrd"), TWO(0xad, -1, 0, "shrd"),
 	BIT_OP(0xa3, 4, 0, "bt"), BIT_OP(0xab, 5, FORM_LOCK, "bts"),
 	BIT_OP(0xb3, 6, FORM_LOCK, "btr"), BIT_OP(0xbb, 7, FORM_LOCK, "btc"),
 	TWO(0xb0, -1, FORM_LOCK | FORM_BYTE, "cmpxchg"), TWO(0xb1, -1, FORM_LOCK, "cmpxchg"),

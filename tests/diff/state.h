@@ -35,8 +35,8 @@ bool emulated_run(struct fake_guest *g, const struct layout *layout, const struc
 struct state state_random(const struct sample *s, const struct layout *layout);
 
 /*
- * Comparisons of random values hardly ever succeed: makes half of those of CMPXCHG and its like equal
- * to the operand's present bytes.
+ * Comparisons of random values hardly ever succeed: makes half of those of CMPXCHG and its like
+ * equal to the operand's present bytes.
  */
 void state_make_equal(const struct sample *s, const uint8_t *operand, struct state *st);
 

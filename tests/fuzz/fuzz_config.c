@@ -1,6 +1,7 @@
 /* postern.conf, as anyone could have written it. */
 #include "efi/config.h"
 #include "base/bits.h"
+#include "core/trace.h"
 #include "fuzz.h"
 
 static bool ends(const char *s, size_t size)
@@ -16,6 +17,8 @@ static void check_config(const struct config *c)
 	MUST(ends(c->cmdline, sizeof(c->cmdline)));
 	MUST(c->memory >= CONFIG_MEMORY_MIN && c->memory <= CONFIG_MEMORY_MAX);
 	MUST(is_aligned(c->memory, PAGE_SIZE));
+	MUST(c->trace_to <= CONFIG_TRACE_SERIAL);
+	MUST(c->trace_size >= TRACE_SIZE_MIN && c->trace_size <= TRACE_SIZE_MAX);
 	MUST(c->device_count <= CONFIG_DEVICES);
 	for (unsigned i = 0; i < c->device_count; i++) {
 		MUST(c->device[i].match.kind != MATCH_NONE);

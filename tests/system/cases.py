@@ -19,6 +19,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import demo
 from machine import Bochs, Ending, Machine, MachineError, Qemu, kvm_problem
@@ -160,7 +161,7 @@ def qemu(
     )
 
 
-def bochs(context: Context, esp: Path) -> Bochs:
+def bochs(context: Context, esp: Path, **options: Any) -> Bochs:
     """Bochs takes no folder for a disk, so that this makes an image."""
     if not shutil.which("bochs-bin"):
         raise Skip("Bochs isn't installed")
@@ -169,7 +170,7 @@ def bochs(context: Context, esp: Path) -> Bochs:
     image = context.folder / "disk.img"
     command = [ROOT / "guest-image/build-disk", "--esp", esp, "--root", empty, "--out", image]
     subprocess.run(command, check=True)
-    return Bochs(context.folder, image)
+    return Bochs(context.folder, image, **options)
 
 
 # ---- what machines have to say ----
@@ -197,6 +198,11 @@ def expect_end(machine: Machine, ending: Ending) -> None:
 
 def expect_start(machine: Machine) -> None:
     expect(machine, r"postern: starting, version \d", FIRMWARE)
+
+
+def expect_ended(machine: Machine, reason: str, timeout: float = STEP) -> None:
+    """Postern's line about the guest's end: vm_stop_name(), and when."""
+    expect(machine, rf"postern: guest ended: {reason}(, \d+ ms after power-on)?\r?\n", timeout)
 
 
 def check_once(machine: Machine, pattern: str) -> None:
@@ -368,7 +374,7 @@ def check_ticks(machine: Machine) -> None:
 def expect_guest_end(machine: Machine, end: GuestEnd) -> None:
     expect_start(machine)
     expect_line(machine, f"{end.guest}: started")
-    expect_line(machine, f"postern: guest ended: {end.reason}", end.timeout)
+    expect_ended(machine, end.reason, end.timeout)
     expect(machine, r"postern: exits: .+")
     check_ticks(machine)
     expect(machine, r"postern: handed back: .+")
@@ -409,11 +415,11 @@ def run_hang_ticks(context: Context) -> None:
         expect_after(machine, "continue")
 
 
-def expect_hostile(machine: Machine) -> None:
+def expect_alive(machine: Machine) -> None:
     expect_line(machine, "tiny-hostile: started", FIRMWARE + STEP)
-    expect_line(machine, "tiny-hostile: alive", 240)
-    expect_line(machine, "postern: guest ended: asked to boot")
-    expect_marker(machine, REMOVABLE)
+    expect_line(machine, "tiny-hostile: alive", 300)
+    expect_ended(machine, "asked to boot")
+    expect(machine, r"postern: handed back: .+")
     if wrong := [line.text for line in machine.lines() if "WRONG" in line.text]:
         raise Failure("; ".join(wrong))
 
@@ -422,7 +428,27 @@ def run_hostile(bus: str) -> Callable[[Context], None]:
     def run(context: Context) -> None:
         esp = make_esp(context, make_config(guest="tiny-hostile", devices=RESTRICTED))
         with qemu(context, esp, bus=bus, second=make_next_esp(context)) as machine:
-            expect_hostile(machine)
+            expect_alive(machine)
+            expect_marker(machine, REMOVABLE)
+
+    return run
+
+
+def run_bochs_hostile(context: Context) -> None:
+    esp = make_esp(context, make_config(guest="tiny-hostile", devices=RESTRICTED))
+    with bochs(context, esp) as machine:
+        expect_alive(machine)
+
+
+def run_bochs_without(line: str, loader: str, **options: Any) -> Callable[[Context], None]:
+    """A Bochs where VMX is missing or locked: one line, and the host OS."""
+
+    def run(context: Context) -> None:
+        esp = make_esp(context, make_config(), loader=loader)
+        with bochs(context, esp, **options) as machine:
+            expect_start(machine)
+            expect(machine, rf"postern: {line}\r?\n")
+            expect_after(machine, "continue")
 
     return run
 
@@ -495,9 +521,49 @@ def run_wrong_passphrase(context: Context) -> None:
             machine.expect(r"Passphrase: ", 180)
             machine.send("wrong\n")
         expect_line(machine, "postern-guest: authentication failed", 120)
-        expect_line(machine, "postern: guest ended: reported a failure")
+        expect_ended(machine, "reported a failure")
         expect(machine, demo.HOST_UP, 120)
         expect_end(machine, Ending.OFF)
+
+
+# ---- a recorded boot ----
+
+
+def traced_image(context: Context, to: str) -> Path:
+    """A copy of the demo's disk, with its configuration changed so that the disk is traced."""
+    image = context.folder / "disk.img"
+    subprocess.run(["cp", "--sparse=always", demo_image(context), image], check=True)
+    text = (ROOT / "guest-image/postern.conf").read_text()
+    text = text.replace("mode = restricted", "mode = restricted\ntrace = on")
+    config = context.folder / "postern.conf"
+    config.write_text(text.replace("[postern]\n", f"[postern]\ntrace_to = {to}\n"))
+    esp = f"{image}@@1M"
+    subprocess.run(["mcopy", "-o", "-i", esp, config, "::/EFI/postern/postern.conf"], check=True)
+    return image
+
+
+def check_replay(context: Context, trace: Path) -> None:
+    tool = context.build / "postern-trace"
+    done = subprocess.run([tool, "replay", trace], capture_output=True, text=True)
+    same = re.search(r"^(\d+) the same, 0 different, 0 not replayed$", done.stdout, re.MULTILINE)
+    if done.returncode or not same or int(same[1]) < 100:
+        raise Failure(f"the replay of {trace}: {done.stderr}{done.stdout[-2000:]}")
+
+
+def run_trace(bus: str, to: str) -> Callable[[Context], None]:
+    def run(context: Context) -> None:
+        image = traced_image(context, to)
+        machine = Qemu(context.folder, image, bus=bus, accel=accelerator(), keep=True)
+        check_boot(machine)
+        trace = machine.log
+        if to == "file":
+            trace = context.folder / "trace.bin"
+            esp = f"{image}@@1M"
+            subprocess.run(["mcopy", "-n", "-i", esp, "::/EFI/postern/trace.bin", trace], check=True)
+        image.unlink()
+        check_replay(context, trace)
+
+    return run
 
 
 # ---- the table ----
@@ -514,12 +580,23 @@ CASES: dict[str, Case] = {
     "system/hostile-ide": Case(run_hostile("ide"), SMALL, 360),
     "system/bochs-guest-boot": Case(run_bochs_end(ENDS["guest-boot"]), SMALL, 240),
     "system/bochs-guest-hang": Case(run_bochs_end(ENDS["guest-hang"]), SMALL, 300),
+    "system/bochs-hostile": Case(run_bochs_hostile, SMALL, 420),
+    "system/bochs-no-vmx": Case(
+        run_bochs_without(r"processor: .+", "postern.efi", cpu="athlon64_clawhammer"), SMALL, 240
+    ),
+    "system/bochs-vmx-locked": Case(
+        run_bochs_without(r"processor: .*(firmware|locked|BIOS).*", "lockvmx.efi"),
+        (*SMALL, "lockvmx.efi"),
+        240,
+    ),
     "system/inventory-nvme": Case(run_inventory("nvme"), (*SMALL, "inventory.efi"), 360),
     "system/inventory-ide": Case(run_inventory("ide"), (*SMALL, "inventory.efi"), 360),
     "system/inventory-bochs": Case(run_inventory_bochs, (*SMALL, "inventory.efi"), 480),
     "system/qemu-nvme": Case(run_boot("nvme"), ("postern.efi", "image"), 400),
     "system/qemu-ide": Case(run_boot("ide"), ("postern.efi", "image"), 400),
     "system/bochs-ide": Case(run_boot_bochs, ("postern.efi", "image"), 600),
+    "system/trace": Case(run_trace("nvme", "file"), ("postern.efi", "postern-trace", "image"), 400),
+    "system/trace-serial": Case(run_trace("ide", "serial"), ("postern.efi", "postern-trace", "image"), 400),
     "system/wrong-passphrase": Case(run_wrong_passphrase, ("postern.efi", "image"), 500),
 }
 

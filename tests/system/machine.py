@@ -339,14 +339,17 @@ class Qemu(Machine):
         display: str | None = "bochs-display",
         options: Sequence[str] = (),
         mirror: BinaryIO | None = None,
+        keep: bool = False,
     ) -> None:
         """bus: nvme, ide (PIIX) or ahci.
 
         memory is in MiB. options are more of QEMU's own, such as ("-kernel", "program.efi").
-        The image is never written to: what the machine writes is forgotten at its end.
+        The image is never written to, what the machine writes is forgotten at its end; with keep it
+        is kept.
         """
         super().__init__(folder, mirror)
         self._image = image
+        self._snapshot = "off" if keep else "on"
         self._bus = bus
         self._memory = memory
         self._accel = accel
@@ -367,7 +370,7 @@ class Qemu(Machine):
         }
         if self._image is None:
             return []
-        drive = f"if=none,id=disk,format=raw,snapshot=on,file={self._image.resolve()}"
+        drive = f"if=none,id=disk,format=raw,snapshot={self._snapshot},file={self._image.resolve()}"
         return ["-drive", drive, *controllers[self._bus]]
 
     def _arguments(self) -> list[str]:

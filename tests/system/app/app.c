@@ -6,11 +6,13 @@
 #define COM1	   0x3f8u
 #define COM1_LSR   (COM1 + 5)
 #define LSR_THRE   0x20u
+#define LSR_TEMT   0x40u
 #define BOCHS_PORT 0x8900u
 #define LINE	   300u
 #define PATH	   200u
 
 static EFI_GUID loaded_image_guid = LOADED_IMAGE_PROTOCOL;
+static EFI_GUID device_path_guid = DEVICE_PATH_PROTOCOL;
 static EFI_GUID file_system_guid = SIMPLE_FILE_SYSTEM_PROTOCOL;
 
 void app_init(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
@@ -96,8 +98,34 @@ EFI_HANDLE app_find_volume(const char *path)
 	return found;
 }
 
+EFI_STATUS app_start(const char *path)
+{
+	EFI_HANDLE volume = app_find_volume(path), loaded;
+	EFI_DEVICE_PATH *base, *full;
+	EFI_STATUS status;
+
+	if (!volume)
+		return EFI_NOT_FOUND;
+	status = efi_bs->HandleProtocol(volume, &device_path_guid, (void **)&base);
+	if (EFI_ERROR(status))
+		return status;
+	full = uefi_file_path(base, path);
+	if (!full)
+		return EFI_OUT_OF_RESOURCES;
+	status = efi_bs->LoadImage(FALSE, efi_image, full, NULL, 0, &loaded);
+	efi_bs->FreePool(full);
+	if (EFI_ERROR(status)) {
+		app_say("%s: LoadImage: %lx", path, (unsigned long)status);
+		return status;
+	}
+	return efi_bs->StartImage(loaded, NULL, NULL);
+}
+
 void app_power_off(void)
 {
+	/* Bochs goes off with what its UART still holds. */
+	for (unsigned i = 0; i < 100000 && !(hw_port_read(COM1_LSR, 1) & LSR_TEMT); i++)
+		;
 	for (const char *s = "Shutdown"; *s; s++)
 		hw_port_write(BOCHS_PORT, 1, (uint8_t)*s);
 	efi_st->RuntimeServices->ResetSystem(EfiResetShutdown, EFI_SUCCESS, 0, NULL);

@@ -16,6 +16,9 @@ void app_own_path(char *out, UINTN size);
 /* The first volume that has a file; NULL if there is none. */
 EFI_HANDLE app_find_volume(const char *path);
 
+/* Loads and starts the program at a path, from the first volume that has it; its status, or why not. */
+EFI_STATUS app_start(const char *path);
+
 /* Switches the machine off: by the firmware, or by the port that Bochs knows. */
 _Noreturn void app_power_off(void);
 

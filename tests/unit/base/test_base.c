@@ -3,6 +3,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "base/fmt.h"
+#include "base/log.h"
 #include "test.h"
 
 static void check_same_as_libc(const char *format, uint64_t v)
@@ -55,6 +56,29 @@ static void ranges_do_not_overflow(void)
 	CHECK_EQ(FIELD_GET(BITS(11, 4), 0xabcd), 0xbc);
 }
 
+static unsigned lines;
+
+static void count_line(const char *line, bool alert)
+{
+	(void)alert;
+	lines += !strncmp(line, "again", 5);
+}
+
+static void a_guest_can_not_flood_the_log(void)
+{
+	struct log_limit limit = {0}, old = {UINT32_MAX};
+
+	log_reset();
+	log_add_sink(count_line);
+	for (unsigned i = 0; i < 1u << 20; i++)
+		log_limited(&limit, "again %u", i);
+	CHECK_EQ(lines, LOG_BURST + 20 - 3);
+	for (unsigned i = 0; i < 100; i++)
+		log_limited(&old, "again %u", i);
+	CHECK_EQ(lines, LOG_BURST + 20 - 3);
+	log_reset();
+}
+
 static void arena_is_bounded_and_sealed(void)
 {
 	static uint8_t memory[4 * PAGE_SIZE] __attribute__((aligned(4096)));
@@ -84,6 +108,7 @@ int main(void)
 	RUN(formats_like_libc);
 	RUN(formats_text_and_cuts);
 	RUN(ranges_do_not_overflow);
+	RUN(a_guest_can_not_flood_the_log);
 	RUN(arena_is_bounded_and_sealed);
 	RUN(errors_have_names);
 	return TEST_RESULT();

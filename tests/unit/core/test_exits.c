@@ -233,9 +233,18 @@ static void control_registers_are_checked(void)
 	CHECK(!mov_to_cr(0, CR0_PG) && !mov_to_cr(0, CR0_PE | CR0_NW) && !mov_to_cr(0, 1ull << 40));
 	CHECK(!mov_to_cr(4, 0) && !mov_to_cr(4, CR4_PAE | CR4_VMXE) && !mov_to_cr(4, ~0ull));
 	CHECK(!mov_to_cr(4, CR4_PAE | CR4_LA57) && !mov_to_cr(3, 0));
+	CHECK(!mov_to_cr(0, CR0_PE)); /* in 64-bit code */
+	cpu.seg[VSEG_CS].attributes &= ~SEG_L;
 	CHECK(mov_to_cr(0, CR0_PE) && !(cpu.reg[VREG_EFER] & EFER_LMA));
 	cpu.reg[VREG_CR4] = 0;
 	CHECK(!mov_to_cr(0, CR0_PE | CR0_PG)); /* LME without PAE */
+	cpu.reg[VREG_CR4] = CR4_PAE;
+	cpu.seg[VSEG_CS].attributes |= SEG_L;
+	CHECK(!mov_to_cr(0, CR0_PE | CR0_PG)); /* code that would change its meaning */
+	cpu.seg[VSEG_CS].attributes &= ~SEG_L;
+	cpu.seg[VSEG_TR].attributes = SEG_P | 3;
+	CHECK(!mov_to_cr(0, CR0_PE | CR0_PG)); /* with a 16-bit TSS */
+	cpu.seg[VSEG_TR].attributes = SEG_P | 11;
 	CHECK(mov_to_cr(4, CR4_PAE) && mov_to_cr(0, CR0_PE | CR0_PG));
 	CHECK(cpu.reg[VREG_EFER] & EFER_LMA);
 	CHECK(mov_to_cr(8, 0xf) && !mov_to_cr(8, 0x10));
@@ -243,6 +252,25 @@ static void control_registers_are_checked(void)
 	read.u.cr.gpr = GPR_RSP;
 	cr_exit(&vm, &read);
 	CHECK_EQ(cpu.reg[VREG_RSP], 0xf);
+}
+
+static uint64_t behind(uint64_t rip, enum fake_mode mode)
+{
+	struct vmexit e = {.kind = VMEXIT_CPUID, .insn_len = 2, .rip = rip};
+
+	fake_vcpu_init(&cpu, &vm.vcpu, &vm, mode);
+	vcpu_skip(&vm.vcpu, &e);
+	return cpu.reg[VREG_RIP];
+}
+
+static void eip_wraps_and_rip_does_not(void)
+{
+	fresh();
+	CHECK_EQ(behind(0xfffffffe, FAKE_FLAT32), 0);
+	CHECK_EQ(behind(0xffffffff, FAKE_COMPAT32), 1);
+	CHECK_EQ(behind(0xfffffffe, FAKE_LONG), 0x100000000);
+	CHECK_EQ(behind(0x7fffffffffff, FAKE_LONG), 0x800000000001);
+	CHECK_EQ(behind(0x1000, FAKE_FLAT32), 0x1002);
 }
 
 static bool xsetbv(uint32_t index, uint64_t value)
@@ -371,6 +399,7 @@ int main(void)
 	RUN(msrs_deny_by_default);
 	RUN(msrs_shadow_and_check);
 	RUN(control_registers_are_checked);
+	RUN(eip_wraps_and_rip_does_not);
 	RUN(xcr0_is_checked);
 	RUN(exceptions_combine);
 	RUN(loop_injects_when_it_can);

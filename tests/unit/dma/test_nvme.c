@@ -134,6 +134,7 @@ static void a_controller_that_wont_stop_gets_no_bus(void)
 	fake_nvme.never_stops = true;
 	CHECK_EQ(driver_attach(), -E_TIMEOUT);
 	CHECK_EQ(command_register() & PCI_COMMAND_MASTER, 0);
+	CHECK(driver.dev.restless);
 
 	ready();
 	fake_nvme.never_stops = true;
@@ -141,6 +142,33 @@ static void a_controller_that_wont_stop_gets_no_bus(void)
 	CHECK_EQ(command_register() & PCI_COMMAND_MASTER, 0);
 	nvme_ops.detach(&driver.dev);
 	CHECK_EQ(command_register() & PCI_COMMAND_MASTER, 0);
+}
+
+#define CC_OFF 0x00460000u
+#define CC_ON  0x00460001u
+
+/* The real controller is never disabled before it is ready, whatever the guest does to its own. */
+static void a_start_is_not_cut_short(void)
+{
+	ready();
+	CHECK(driver_disable());
+	fake_nvme.slow_reads = 20;
+	driver_write(NVME_CC, 4, CC_ON);
+	driver_write(NVME_CC, 4, CC_OFF);
+	CHECK(fake_nvme.cc & CC_EN);
+	CHECK(driver_read(NVME_CSTS, 4) & CSTS_RDY);
+	/* Too early: undefined on any controller, and no way on but another reset. */
+	driver_write(NVME_CC, 4, CC_ON);
+	CHECK(driver_read(NVME_CSTS, 4) & CSTS_CFS);
+	CHECK(driver_disable());
+	CHECK(!(fake_nvme.cc & CC_EN));
+	CHECK(driver_enable());
+	CHECK(driver_disable());
+	driver_write(NVME_CC, 4, CC_ON);
+	CHECK_EQ(nvme_ops.quiesce(&driver.dev), 0);
+	CHECK(!(fake_nvme.cc & CC_EN) && !(fake_nvme.csts & CSTS_RDY));
+	nvme_ops.detach(&driver.dev);
+	check_clean();
 }
 
 static void waits_are_as_long_as_the_controller_says(void)
@@ -1233,6 +1261,7 @@ int main(void)
 	RUN(hand_back_restores);
 	RUN(attach_unwinds);
 	RUN(a_controller_that_wont_stop_gets_no_bus);
+	RUN(a_start_is_not_cut_short);
 	RUN(waits_are_as_long_as_the_controller_says);
 	RUN(newer_controllers_say_it_elsewhere);
 	RUN(namespaces_are_found);

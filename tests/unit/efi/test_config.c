@@ -39,6 +39,9 @@ static void test_defaults(void)
 	CHECK(!*config.initramfs && !*config.cmdline && !*config.boot_path);
 	CHECK_EQ(config.memory, 512 * MIB);
 	CHECK(config.framebuffer);
+	CHECK_EQ(config.trace_to, CONFIG_TRACE_FILE);
+	CHECK_EQ(config.trace_size, 8 * MIB);
+	CHECK(!config_wants_trace(&config));
 	CHECK_EQ(config.device_count, 0);
 	CHECK_EQ(config.line[CONFIG_KERNEL], 2);
 	CHECK_EQ(config.line[CONFIG_MEMORY], 0);
@@ -93,6 +96,26 @@ static void test_everything(void)
 	CHECK_EQ(config.line[CONFIG_BOOT_PATH], 17);
 }
 
+static void test_trace(void)
+{
+	CHECK_EQ(parse("[postern]\ntrace_to = serial\ntrace_size = 1M\n" MINIMAL
+		       "[device a]\nmatch = class:0108\nmode = restricted\ntrace = off\n"
+		       "[device b]\ntrace = on\nmode = restricted\nmatch = class:0101\n"),
+		0);
+	CHECK_EQ(config.trace_to, CONFIG_TRACE_SERIAL);
+	CHECK_EQ(config.trace_size, MIB);
+	CHECK(!config.device[0].trace && config.device[1].trace && config_wants_trace(&config));
+	CHECK_EQ(parse("[postern]\ntrace_size = 262144\ntrace_to = file\n" MINIMAL), 0);
+	CHECK_EQ(config.trace_size, 256 * KIB);
+	CHECK_ERROR(MINIMAL "[device a]\nmatch = class:0108\ntrace = on\n",
+		"f: [device a]: trace = on needs mode = restricted");
+	CHECK_ERROR(MINIMAL "[device a]\ntrace = on\nmode = restricted\n",
+		"f: [device a]: match is missing");
+	CHECK_ERROR(MINIMAL "[device a]\ntrace = yes\n", "f:4: trace: \"yes\" isn't on or off");
+	CHECK_ERROR(MINIMAL "[device a]\ntrace = on\ntrace = on\n", "f:5: trace: is set twice");
+	CHECK_ERROR("[postern]\ntrace = on\n" MINIMAL, "f:2: trace: unknown key in this section");
+}
+
 static void test_match(void)
 {
 	CHECK_EQ(parse(MINIMAL "[device a]\nmatch=class:010802\n[device b]\nmatch=class:0101\n"
@@ -142,6 +165,15 @@ static void test_bad_values(void)
 		{"time_limit = 86401", "time_limit: \"86401\" isn't at most 86400 seconds, a day"},
 		{"time_limit = 99999999999999999999999", "time_limit: \"99999999999999999999999\" "
 							 "isn't at most 86400 seconds, a day"},
+		{"trace_to = disk", "trace_to: \"disk\" isn't file or serial"},
+		{"trace_to =", "trace_to: \"\" isn't file or serial"},
+		{"trace_size = 255K", "trace_size: \"255K\" isn't from 256K to 64M"},
+		{"trace_size = 65M", "trace_size: \"65M\" isn't from 256K to 64M"},
+		{"trace_size = 300000", "trace_size: \"300000\" isn't a multiple of 4K"},
+		{"trace_size = 99999999999G", "trace_size: \"99999999999G\" "
+					      "isn't from 256K to 64M"},
+		{"trace_size = big",
+			"trace_size: \"big\" isn't a size in bytes, or with K, M or G behind it"},
 		{"log = file", "log: \"file\" isn't serial, console or serial,console"},
 		{"[guest]\nkernel = ", "kernel: a path on the ESP is missing"},
 		{"[guest]\nkernel = k", "kernel: \"k\" isn't a path on the ESP, beginning with \\"},
@@ -345,6 +377,7 @@ int main(void)
 {
 	RUN(test_defaults);
 	RUN(test_everything);
+	RUN(test_trace);
 	RUN(test_match);
 	RUN(test_bad_structure);
 	RUN(test_bad_values);

@@ -448,6 +448,9 @@ static void cc_write(uint32_t value)
 	fake_nvme.cc = value;
 	if (!(changed & CC_EN))
 		return;
+	/* So is disabling before it rose, but for one that never gets ready. */
+	if (!(value & CC_EN) && !fake_nvme.never_ready)
+		fake_nvme.bad_protocol += !(fake_nvme.csts & CSTS_RDY);
 	fake_nvme.countdown = fake_nvme.slow_reads;
 	fake_nvme.pending_count = 0;
 	if (value & CC_EN) {

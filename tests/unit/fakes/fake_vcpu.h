@@ -21,7 +21,7 @@ enum fake_mode {
 	FAKE_COMPAT32, /* 32-bit code under long mode's paging */
 };
 
-/* Connects v to f and vm, with registers zero and the CPU in a mode, paging on only in the last two. */
+/* Connects v to f and vm: registers zero, the CPU in a mode, paging on only in the last two. */
 void fake_vcpu_init(struct fake_vcpu *f, struct vcpu *v, struct vm *vm, enum fake_mode mode);
 
 #endif

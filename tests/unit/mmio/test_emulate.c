@@ -358,6 +358,16 @@ static void strings_go_down(void)
 	CHECK_EQ(*reg(GPR_RDI), FAKE_DEV + PAGE_SIZE - 4);
 }
 
+static void strings_leave_the_region_downwards(void)
+{
+	start_string(FAKE_DATA + 0x104, FAKE_DEV + 0x104, 4);
+	CHECK(!region_move(&g.vm.mmio, &g.region, FAKE_DEV + 0x100, true));
+	g.cpu.reg[VREG_RFLAGS] |= RFLAGS_DF;
+	CHECK(RUN_AT("\xf3\xa5", FAKE_DEV + 0x104, true) == EMULATE_DONE);
+	CHECK(g.accesses == 2 && accessed(0, 4, 4) && accessed(1, 0, 4));
+	CHECK_EQ(g.vm.unclaimed_mmio, 2);
+}
+
 static void counts_of_zero_do_nothing(void)
 {
 	start_string(FAKE_DATA, FAKE_DEV, 0);
@@ -492,6 +502,11 @@ static void addresses_of_strings_wrap(void)
 	CHECK(RUN_AT("\xf3\x67\xa5", FAKE_DEV, true) == EMULATE_DONE);
 	CHECK(*reg(GPR_RSI) == FAKE_DATA + 8 && *reg(GPR_RDI) == FAKE_DEV + 8);
 	CHECK(*reg(GPR_RCX) == 0 && g.accesses == 2);
+	/* An element across the wrap, which a segment base puts in the middle of a page. */
+	start_string(0xfffffffe, 0, 5);
+	g.cpu.seg[VSEG_FS].base = FAKE_DEV + 0x10 - 0xfffffffe;
+	CHECK(RUN_AT("\xf3\x64\x67\xad", FAKE_DEV + 0x10, false) == EMULATE_AGAIN);
+	CHECK(*reg(GPR_RSI) == 2 && *reg(GPR_RCX) == 4 && g.accesses == 1);
 	boot(FAKE_REAL);
 	g.cpu.seg[VSEG_ES].base = FAKE_DEV - 0xf000;
 	*reg(GPR_RDI) = 0xfffe;
@@ -517,10 +532,16 @@ static void limits_bound_strings(void)
 
 static void what_the_exit_did_not_report_is_refused(void)
 {
+	struct vmexit e = fake_guest_exit(FAKE_CODE, FAKE_DEV, true, true);
+
 	start_string(FAKE_DATA, FAKE_DEV, 10);
 	CHECK(RUN_AT("\xf3\xa5", FAKE_DEV + 0x100, true) == EMULATE_REFUSED);
 	CHECK(RUN_GLA("\xf3\xa5", FAKE_DEV + 0x100, true) == EMULATE_REFUSED);
 	CHECK(!g.accesses && *reg(GPR_RCX) == 10);
+	/* The right linear address, and a physical one that doesn't go with it. */
+	e.u.npf.gpa = gpa(FAKE_DEV + 4);
+	*reg(GPR_RAX) = FAKE_DEV;
+	CHECK(run_exit("\x89\x08", 2, e) == EMULATE_REFUSED && !g.accesses);
 	*reg(GPR_RAX) = FAKE_DATA;
 	g.cpu.reg[VREG_RSP] = FAKE_DATA + 64;
 	CHECK(RUN_AT("\xff\x30", FAKE_DEV, false) == EMULATE_REFUSED);
@@ -548,6 +569,7 @@ int main(void)
 	RUN(the_stack);
 	RUN(strings_go_both_ways);
 	RUN(strings_go_down);
+	RUN(strings_leave_the_region_downwards);
 	RUN(counts_of_zero_do_nothing);
 	RUN(huge_counts_are_bounded);
 	RUN(strings_stop_at_the_region);

@@ -245,6 +245,34 @@ static void code_that_changes_is_right(void)
 	CHECK(raised(VECTOR_PF) && g.cpu.reg[VREG_CR2] == FAKE_CODE + 10 - 0x2000000);
 }
 
+static void bytes_that_are_missing_are_no_zeros(void)
+{
+	struct vmexit e = fake_guest_exit(FAKE_CODE, FAKE_DEV, true, true);
+
+	boot(FAKE_LONG);
+	*reg(GPR_RAX) = FAKE_DEV;
+	CODE("\xc7\x00\x00\x00\x00\x00");
+	deliver(e);
+	CODE("\xc7\x00\x01\x02\x03\x04");
+	e.n_insn = 2;
+	memcpy(e.insn, "\xc7\x00", 2);
+	deliver(e);
+	CHECK(!memcmp(g.dev, "\x01\x02\x03\x04", 4));
+}
+
+static void code_wraps_at_4_gib(void)
+{
+	struct vmexit e = fake_guest_exit(0xfffffffe, FAKE_DEV, true, false);
+
+	boot(FAKE_COMPAT32);
+	*reg(GPR_RAX) = FAKE_DEV;
+	e.n_insn = 2;
+	memcpy(e.insn, "\xc6\x00", 2);
+	g.ram[0] = 0x99;
+	deliver(e);
+	CHECK(g.dev[0] == 0x99 && g.cpu.reg[VREG_RIP] == 1);
+}
+
 static void code_outside_of_memory_is_undefined(void)
 {
 	struct vmexit e = fake_guest_exit(FAKE_DEV, FAKE_DEV, false, true);
@@ -354,6 +382,8 @@ int main(void)
 	RUN(fetches_across_pages);
 	RUN(faults_where_the_rest_is_not_mapped);
 	RUN(code_that_changes_is_right);
+	RUN(bytes_that_are_missing_are_no_zeros);
+	RUN(code_wraps_at_4_gib);
 	RUN(code_outside_of_memory_is_undefined);
 	RUN(tables_and_events_outside_of_memory_end_the_guest);
 	RUN(other_modes);

@@ -65,6 +65,19 @@ static void command_alone_needs_no_more(void)
 	CHECK_EQ(pci_state_compare(&state), 0);
 }
 
+/* What its mediator switched off stays off, whatever the firmware had. */
+static void a_restless_device_gets_no_master(void)
+{
+	start();
+	hw_pci_write(NVME, PCI_COMMAND, 2, 0x2);
+	pci_state_stop_master(&state, NVME);
+	fake_pci.writes = 0;
+	pci_state_restore(&state);
+	CHECK_EQ(fake_pci.writes, 0);
+	CHECK_EQ(fake_pci_get(fake_pci_find(NVME), PCI_COMMAND, 2), 2);
+	CHECK_EQ(pci_state_compare(&state), 0);
+}
+
 static void bridges_have_two_bars(void)
 {
 	fake_pci_q35();
@@ -89,6 +102,7 @@ int main(void)
 	RUN(touches_nothing_that_is_as_before);
 	RUN(puts_everything_back);
 	RUN(command_alone_needs_no_more);
+	RUN(a_restless_device_gets_no_master);
 	RUN(bridges_have_two_bars);
 	RUN(says_when_it_can_not_hold_all);
 	return TEST_RESULT();

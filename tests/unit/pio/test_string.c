@@ -55,6 +55,7 @@ static void set_mode(enum fake_mode mode)
 static void setup(void)
 {
 	fake_hw_reset();
+	fake_hw.tsc_step = 1;
 	start_guest(&g, &lines);
 	g.cpu.reg[VREG_RIP] = CODE;
 	map_data(0, PRESENT | WRITE | USER);
@@ -189,6 +190,33 @@ static void bounded_per_exit(void)
 	CHECK_EQ(written_count, 4000);
 	check_regs(0, LIN + 4000, 0);
 	CHECK_EQ(g.cpu.reg[VREG_RIP], CODE + 2);
+}
+
+/* A port that takes 2 ms for an item, like a keyboard controller that doesn't read. */
+static enum io_result slow_handler(struct device *d, struct io_access *a)
+{
+	fake_hw.tsc += 2000000;
+	return handler(d, a);
+}
+
+static void bounded_in_time(void)
+{
+	setup();
+	region.handler = slow_handler;
+	set_regs(600, LIN, 0);
+	for (unsigned exits = 1; exits <= 600; exits++) {
+		RUN_INSN(1, "\xf3\x6e");
+		CHECK_EQ(written_count, exits);
+		check_regs(600 - exits, LIN + exits, 0);
+		CHECK_EQ(g.cpu.reg[VREG_RIP], exits < 600 ? CODE : CODE + 2);
+	}
+	setup();
+	region.handler = slow_handler;
+	set_regs(2, 0, LIN);
+	RUN_INSN(2, "\xf3\x66\x6d");
+	check_regs(1, 0, LIN + 2);
+	CHECK_EQ(word_at(DATA), 0x0100);
+	CHECK_EQ(word_at(DATA + 2), 0);
 }
 
 static void endless_count_does_not_hang(void)
@@ -453,6 +481,7 @@ int main(void)
 	RUN(single_items_and_both_widths);
 	RUN(direction_flag_goes_down);
 	RUN(bounded_per_exit);
+	RUN(bounded_in_time);
 	RUN(endless_count_does_not_hang);
 	RUN(page_fault_is_exact_and_costs_no_datum);
 	RUN(item_across_pages);
