@@ -38,6 +38,15 @@ def measure_lines() -> Iterator[Line]:
         yield f"lines/{room.name}", str(count), "lines"
 
 
+def measure_decoder(build: Path) -> Iterator[Line]:
+    """The decoder and the emulator on this machine, next to other decoders."""
+    program = build / "tests/bench/bench_decode"
+    output = subprocess.run([program], check=True, stdout=subprocess.PIPE, text=True).stdout
+    for line in output.splitlines():
+        _, name, value, unit = line.split()
+        yield name, value, unit
+
+
 # QEMU's -icount: an instruction takes 16 ns, of which the TSC counts each.
 ICOUNT_SHIFT = 4
 DWORDS = re.compile(r"-movsl-(\d+)$")
@@ -123,7 +132,7 @@ def measure_bare_guest(build: Path, folder: Path) -> Iterator[Line]:
 
 
 def make(build: Path) -> None:
-    targets = ["postern.efi", "marker.efi", "guests"]
+    targets = ["postern.efi", "marker.efi", "guests", "bench_decode"]
     subprocess.run(["ninja", "-C", str(build), *targets], check=True, stdout=subprocess.DEVNULL)
     image = str(ROOT / "guest-image/build")
     for argument in (str(build / "postern.efi"), "--bare"):
@@ -140,6 +149,7 @@ def run(build: Path, logs: Path) -> int:
     for work in (
         lambda: measure_size(build),
         measure_lines,
+        lambda: measure_decoder(build),
         lambda: measure_exits(build.resolve(), (folder / "exits").resolve()),
         lambda: measure_exits_svm(build.resolve(), (folder / "exits-svm").resolve()),
         lambda: measure_boot(Qemu(folder / "qemu-nvme", image, accel=cases.accelerator()), "qemu-nvme"),

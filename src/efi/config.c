@@ -255,11 +255,11 @@ static bool read_switch(const char *value, void *field, char *why)
 {
 	bool *on = field;
 
-	if (strcmp(value, "on") && strcmp(value, "off")) {
+	*on = strcmp(value, "on") == 0;
+	if (!*on && strcmp(value, "off") != 0) {
 		why_value(why, value, "on or off");
 		return false;
 	}
-	*on = strcmp(value, "on") == 0;
 	return true;
 }
 

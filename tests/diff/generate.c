@@ -478,11 +478,13 @@ static bool make_modrm(struct sample *s, struct place *p, const struct layout *l
 			s->gpr[reg] &= size_mask(4);
 		move = bits_move(s, reg);
 	}
-	/* To the other window; where the address comes from in real mode is too narrow for both. */
+	/* To the other window, in ES. */
 	if (flags & FORM_DIRECT) {
-		if (s->bits == 16 || (int)reg == p->base || (int)reg == p->index)
+		uint64_t at = l->ram + (rng_next() % (GEN_WINDOW - 64) & ~63ull);
+
+		if (p->seg == VSEG_ES || (int)reg == p->base || (int)reg == p->index)
 			return false;
-		set_address(s, p, (int)reg, l->ram + (rng_next() % (GEN_WINDOW - 64) & ~63ull));
+		set_address(s, p, (int)reg, offset_in(s, VSEG_ES, at));
 	}
 	put_opcode(s, p, reg);
 	rm_len = 5; /* of the form that is relative to RIP */

@@ -118,13 +118,15 @@ extern volatile uint64_t fault_count;
 	"771:\n\t"                                                                                 \
 	"movq $0, fault_resume(%%rip)\n\t"
 
+/* A colon by name: clang-format takes two of them behind names for another language. */
+#define TRY_NEXT :
+
 #define TRY(instructions, outputs, inputs, ...)                                                    \
 	({                                                                                         \
 		fault_vector = -1;                                                                 \
-		__asm__ volatile(TRY_ASM(instructions)                                             \
-				 : outputs                                                         \
-				 : inputs                                                          \
-				 : "memory", ##__VA_ARGS__);                                       \
+		__asm__ volatile(TRY_ASM(instructions) TRY_NEXT outputs TRY_NEXT inputs TRY_NEXT   \
+			"memory",                                                                  \
+			##__VA_ARGS__);                                                            \
 		(int)fault_vector;                                                                 \
 	})
 
