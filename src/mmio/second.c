@@ -222,7 +222,7 @@ static const uint16_t set_id[16] = CONDITIONS(SET);
 	}
 
 static const uint16_t string_id[][4] = {
-	[OP_MOVS - OP_MOVS] = STRING_SIZES(MOVS),
+	[0] = STRING_SIZES(MOVS), /* the first of them */
 	[OP_STOS - OP_MOVS] = STRING_SIZES(STOS),
 	[OP_LODS - OP_MOVS] = STRING_SIZES(LODS),
 	[OP_SCAS - OP_MOVS] = STRING_SIZES(SCAS),
@@ -460,27 +460,14 @@ struct defect {
 /* The last prefix that isn't REX; 0 without one. Ends at the opcode. */
 static uint8_t last_prefix(const uint8_t *bytes, enum insn_mode mode)
 {
+	static const char legacy[] = "\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3";
 	uint8_t last = 0;
 
 	for (;; bytes++) {
-		switch (*bytes) {
-		case 0x26:
-		case 0x2e:
-		case 0x36:
-		case 0x3e:
-		case 0x64:
-		case 0x65:
-		case 0x66:
-		case 0x67:
-		case 0xf0:
-		case 0xf2:
-		case 0xf3:
+		if (*bytes && strchr(legacy, *bytes))
 			last = *bytes;
-			break;
-		default:
-			if (mode != INSN_MODE_64 || (*bytes & 0xf0) != 0x40)
-				return last;
-		}
+		else if (mode != INSN_MODE_64 || (*bytes & 0xf0) != 0x40)
+			return last;
 	}
 }
 
