@@ -11,7 +11,8 @@ void hw_vector_write128(unsigned n, const void *data_16); /* as MOVUPS: what is 
 
 /* These need AVX, enabled in CR4 and XCR0. */
 void hw_vector_read256(unsigned n, void *ret_32);
-void hw_vector_write128_zero(unsigned n, const void *data_16); /* as VMOVUPS: zeroes what is above */
+void hw_vector_write128_zero(
+	unsigned n, const void *data_16); /* as VMOVUPS: zeroes what is above */
 void hw_vector_write256(unsigned n, const void *data_32);
 
 #endif
