@@ -255,12 +255,11 @@ static bool read_switch(const char *value, void *field, char *why)
 {
 	bool *on = field;
 
-	if (strcmp(value, "on") && strcmp(value, "off")) {
-		why_value(why, value, "on or off");
-		return false;
-	}
 	*on = strcmp(value, "on") == 0;
-	return true;
+	if (*on || strcmp(value, "off") == 0)
+		return true;
+	why_value(why, value, "on or off");
+	return false;
 }
 
 static bool read_display(const char *value, void *field, char *why)
