@@ -39,6 +39,15 @@ def measure_lines() -> Iterator[Line]:
         yield f"lines/{room.name}", str(count), "lines"
 
 
+def measure_decoder(build: Path) -> Iterator[Line]:
+    """The decoder and the emulator on this machine, next to other decoders."""
+    program = build / "tests/bench/bench_decode"
+    output = subprocess.run([program], check=True, stdout=subprocess.PIPE, text=True).stdout
+    for line in output.splitlines():
+        _, name, value, unit = line.split()
+        yield name, value, unit
+
+
 def read_exits(machine: Machine, name: str, unit: str) -> Iterator[Line]:
     cases.expect_line(machine, "tiny-bench: done", 240)
     for line in machine.lines():
@@ -111,7 +120,7 @@ def measure_bare_guest(build: Path, folder: Path) -> Iterator[Line]:
 
 
 def make(build: Path) -> None:
-    targets = ["postern.efi", "marker.efi", "guests"]
+    targets = ["postern.efi", "marker.efi", "guests", "bench_decode"]
     subprocess.run(["ninja", "-C", str(build), *targets], check=True, stdout=subprocess.DEVNULL)
     image = str(ROOT / "guest-image/build")
     for argument in (str(build / "postern.efi"), "--bare"):
@@ -128,6 +137,7 @@ def run(build: Path, logs: Path) -> int:
     for work in (
         lambda: measure_size(build),
         measure_lines,
+        lambda: measure_decoder(build),
         lambda: measure_exits(build.resolve(), (folder / "exits").resolve()),
         lambda: measure_boot(Qemu(folder / "qemu-nvme", image, accel=cases.accelerator()), "qemu-nvme"),
         lambda: measure_boot(Qemu(folder / "qemu-ide", image, bus="ide", accel=cases.accelerator()), "qemu-ide"),

@@ -188,9 +188,11 @@ def ctest_tests(build: Build) -> list[Test]:
         command = (*ctest, "--verbose", "--no-tests=error", "-R", f"^{re.escape(name)}$")
         # The label is what to build; whoever gives none gets everything.
         labels = [item["value"] for item in entry["properties"] if item["name"] == "LABELS"]
+        limits = [item["value"] for item in entry["properties"] if item["name"] == "TIMEOUT"]
         room = name.split("/")[0]
         kind = room if room in ("fuzz", "diff") else "unit"
-        tests.append(Test(name, kind, command, tuple(labels[0]) if labels else ("all",)))
+        targets = tuple(labels[0]) if labels else ("all",)
+        tests.append(Test(name, kind, command, targets, max([UNIT_TIMEOUT, *limits])))
     return tests
 
 

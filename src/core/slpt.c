@@ -112,6 +112,35 @@ int slpt_lookup(const struct slpt *t, gpa_t at, hpa_t *ret_hpa, uint64_t *ret_en
 	return -E_FAULT;
 }
 
+int slpt_visit(const struct slpt *t,
+	int (*visit)(void *arg, gpa_t at, hpa_t to, uint64_t len, uint64_t entry), void *arg)
+{
+	const uint64_t *table[TOP_LEVEL + 1] = {[TOP_LEVEL] = t->root};
+	unsigned level = TOP_LEVEL;
+	uint64_t at = 0;
+
+	/* Depth first, without recursion: at says where in each table of the way down we are. */
+	while (at < 1ull << 48) {
+		uint64_t entry = table[level][level_index(at, level)];
+		int err;
+
+		if (entry && (level == TOP_LEVEL || !entry_is_page(t, entry, level))) {
+			table[level - 1] = table_at(t, t->format->address(entry));
+			level--;
+			continue;
+		}
+		err = entry ? visit(arg, gpa(at), t->format->address(entry), level_size(level),
+				      entry)
+			    : 0;
+		if (err)
+			return err;
+		at += level_size(level);
+		while (level < TOP_LEVEL && !level_index(at, level))
+			level++;
+	}
+	return 0;
+}
+
 size_t slpt_pages_needed(uint64_t len, unsigned runs)
 {
 	/* Per run: its own share of 4 KiB tables, and a partial table of each level at both ends. */

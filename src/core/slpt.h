@@ -44,6 +44,14 @@ int slpt_map(struct slpt *t, gpa_t at, hpa_t to, uint64_t len, unsigned access,
 /* What a guest address maps to. -E_FAULT if nothing. */
 int slpt_lookup(const struct slpt *t, gpa_t at, hpa_t *ret_hpa, uint64_t *ret_entry) must_check;
 
+/*
+ * Calls visit for every page that is mapped, in rising guest order, until it fails; returns its error
+ * or 0. Reads the tables themselves, as the CPU does, and nothing that slpt_map remembers.
+ */
+int slpt_visit(const struct slpt *t,
+	int (*visit)(void *arg, gpa_t at, hpa_t to, uint64_t len, uint64_t entry),
+	void *arg) must_check;
+
 /* Tables needed at worst to map len bytes in n separate runs; pages for the arena's budget. */
 size_t slpt_pages_needed(uint64_t len, unsigned runs);
 

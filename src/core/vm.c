@@ -182,8 +182,8 @@ static void shutdown_exit(struct vm *vm, const struct vmexit *e)
 
 static void refused_exit(struct vm *vm, const struct vmexit *e)
 {
-	log_line("guest entry refused: reason %#lx info %#lx %#lx", e->raw_reason, e->raw_info[0],
-		e->raw_info[1]);
+	log_line("guest entry refused: reason 0x%lx info 0x%lx 0x%lx", e->raw_reason,
+		e->raw_info[0], e->raw_info[1]);
 	vm->vcpu.ops->dump(&vm->vcpu);
 	vm_request_stop(vm, STOP_ENTRY_FAILED);
 }

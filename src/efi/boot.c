@@ -70,7 +70,7 @@ static int start_from(EFI_HANDLE volume, const char *path, EFI_STATUS *ret_statu
 	efi_bs->SetWatchdogTimer(LOADER_WATCHDOG, 0, 0, NULL);
 	*ret_status = efi_bs->StartImage(loader, NULL, NULL);
 	efi_bs->SetWatchdogTimer(0, 0, 0, NULL);
-	log_line("%s returned (status %#lx)", path, *ret_status);
+	log_line("%s returned (status 0x%lx)", path, *ret_status);
 	return 0;
 }
 

@@ -256,10 +256,11 @@ static bool read_switch(const char *value, void *field, char *why)
 	bool *on = field;
 
 	*on = strcmp(value, "on") == 0;
-	if (*on || strcmp(value, "off") == 0)
-		return true;
-	why_value(why, value, "on or off");
-	return false;
+	if (!*on && strcmp(value, "off") != 0) {
+		why_value(why, value, "on or off");
+		return false;
+	}
+	return true;
 }
 
 static bool read_display(const char *value, void *field, char *why)

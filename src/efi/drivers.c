@@ -95,6 +95,6 @@ void drivers_restart(struct drivers *d)
 			d->stopped[--d->count], NULL, NULL, TRUE);
 
 		if (EFI_ERROR(status) && status != EFI_NOT_FOUND)
-			log_line("firmware: a driver did not come back (status %#lx)", status);
+			log_line("firmware: a driver did not come back (status 0x%lx)", status);
 	}
 }

@@ -117,15 +117,15 @@ static unsigned cpu_state_compare(const struct cpu_state *then)
 
 		if (was == is)
 			continue;
-		log_line("inventory: %s was %#lx, is %#lx", registers[i].name, was, is);
+		log_line("inventory: %s was 0x%lx, is 0x%lx", registers[i].name, was, is);
 		differences++;
 	}
 	if (now.gdt.base != then->gdt.base || now.gdt.limit != then->gdt.limit) {
-		log_line("inventory: gdt was %#lx, is %#lx", then->gdt.base, now.gdt.base);
+		log_line("inventory: gdt was 0x%lx, is 0x%lx", then->gdt.base, now.gdt.base);
 		differences++;
 	}
 	if (now.idt.base != then->idt.base || now.idt.limit != then->idt.limit) {
-		log_line("inventory: idt was %#lx, is %#lx", then->idt.base, now.idt.base);
+		log_line("inventory: idt was 0x%lx, is 0x%lx", then->idt.base, now.idt.base);
 		differences++;
 	}
 	return differences;

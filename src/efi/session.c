@@ -363,15 +363,63 @@ static void devices_leave(void *context)
 
 /* ---- tables: the guest's address space, and its CPU ---- */
 
-static int map_framebuffer(struct session *s)
+/* The pages of the framebuffer; empty if the guest has none. */
+static struct ram_range framebuffer_pages(const struct session *s)
 {
 	uint64_t base = align_down(s->framebuffer.base, PAGE_SIZE);
 	uint64_t end = align_up(s->framebuffer.base + s->framebuffer.size, PAGE_SIZE);
 
-	if (!s->has_framebuffer)
+	return (struct ram_range){base, s->has_framebuffer ? end - base : 0};
+}
+
+static int map_framebuffer(struct session *s)
+{
+	struct ram_range fb = framebuffer_pages(s);
+
+	if (!fb.len)
 		return 0;
 	return slpt_map(
-		&s->vm.slpt, gpa(base), hpa(base), end - base, SLPT_READ | SLPT_WRITE, SLPT_WC);
+		&s->vm.slpt, gpa(fb.start), hpa(fb.start), fb.len, SLPT_READ | SLPT_WRITE, SLPT_WC);
+}
+
+struct table_check {
+	const struct session *session;
+	uint64_t bytes;
+};
+
+/* Is a mapped page one that the firmware lent us for the guest, or the framebuffer's? */
+static int check_page(void *arg, gpa_t at, hpa_t to, uint64_t len, uint64_t entry)
+{
+	struct table_check *c = arg;
+	struct ram_range fb = framebuffer_pages(c->session);
+	bool lent = to.v >= fb.start && range_fits(to.v - fb.start, len, fb.len);
+
+	(void)entry;
+	for (size_t i = 0; !lent && i < c->session->ram.count; i++) {
+		const struct ram_range *run = &c->session->ram.run[i];
+
+		lent = to.v >= run->start && range_fits(to.v - run->start, len, run->len);
+	}
+	c->bytes += len;
+	if (lent)
+		return 0;
+	log_alert(
+		"tables: guest address 0x%lx leads to 0x%lx, which isn't the guest's", at.v, to.v);
+	return -E_DENIED;
+}
+
+/*
+ * Reads the finished tables once more, from the root, against what the firmware gave: a mistake in
+ * building them would give the guest the machine. No guest runs on tables that fail.
+ */
+static int check_tables(const struct session *s)
+{
+	struct table_check c = {.session = s};
+	int err = slpt_visit(&s->vm.slpt, check_page, &c);
+
+	if (!err && c.bytes != gmem_size(&s->vm.gmem) + framebuffer_pages(s).len)
+		err = -E_CORRUPT;
+	return err;
 }
 
 static int tables_enter(void *context)
@@ -388,6 +436,8 @@ static int tables_enter(void *context)
 	if (!err)
 		err = map_framebuffer(s);
 	if (!err)
+		err = check_tables(s);
+	if (!err)
 		err = fpu_init(&v->fpu, &s->arena);
 	if (!err)
 		err = v->ops->init(v, &s->arena, arena_hpa(&s->arena, s->vm.slpt.root));
@@ -396,8 +446,8 @@ static int tables_enter(void *context)
 		return err;
 	}
 	arena_seal(&s->arena);
-	log_line("tables: %lu large and %lu small pages; %zu KiB of ours", s->vm.slpt.mapped[2],
-		s->vm.slpt.mapped[1], (size_t)(s->arena.used / KIB));
+	log_line("tables: %lu large and %lu small pages, all the guest's; %zu KiB of ours",
+		s->vm.slpt.mapped[2], s->vm.slpt.mapped[1], (size_t)(s->arena.used / KIB));
 	return 0;
 }
 

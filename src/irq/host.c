@@ -69,7 +69,7 @@ int host_irq_init(struct host_irq *h, const struct host_vector_ops *ops, hpa_t i
 	if (new.apic_id > 0xff)
 		return -E_NOTSUP;
 	if (ioapic_open(&new.ioapic, ioapic))
-		log_line("irq: no ioapic at %#llx", (unsigned long long)ioapic.v);
+		log_line("irq: no ioapic at 0x%llx", (unsigned long long)ioapic.v);
 	*h = new;
 	return 0;
 }

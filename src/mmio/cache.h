@@ -6,14 +6,14 @@
 #ifndef POSTERN_MMIO_CACHE_H
 #define POSTERN_MMIO_CACHE_H
 
-#include "mmio/decode.h"
+#include "mmio/second.h"
 
 #define DECODE_CACHE_SLOTS 256u
 
 /* Instruction bytes as fetched, zeros behind the n that there are. */
 struct insn_bytes {
 	union {
-		uint8_t byte[16];
+		uint8_t byte[INSN_WINDOW];
 		uint64_t word[2];
 	};
 	unsigned n;
@@ -28,10 +28,15 @@ struct decode_slot {
 
 struct decode_cache {
 	struct decode_slot slot[DECODE_CACHE_SLOTS];
+	struct second *second; /* from second_open */
+	struct insn disputed;
 	uint64_t hits, misses;
 };
 
-/* insn_decode through the cache. *ret points to the instruction, until the next call. */
+/*
+ * insn_decode through the cache, and whatever isn't in it yet past the second opinion as well. *ret
+ * points to the instruction, until the next call; if the result is INSN_DISPUTED, to our reading.
+ */
 enum insn_status decode_cached(struct decode_cache *c, uint64_t address, enum insn_mode mode,
 	const struct insn_bytes *bytes, const struct insn **ret) must_check;
 

@@ -4,6 +4,11 @@
  * One form (4 bytes) per opcode says the operation, where the operands are encoded (the shape), and
  * what else the opcode fixes (flags). Opcodes that ModRM.reg extends lead to a group of eight.
  * Facts: SDM vol. 2A "Instruction Format", vol. 2D "Opcode Map" (325462-084).
+ *
+ * What varies from one instruction to the next is looked up or computed, not branched on, as far as
+ * that is as readable: a branch that the CPU can't predict costs as much as all the rest. For the same
+ * reason the bytes are taken from a wide number with zeros above them, and the end is only checked
+ * afterwards.
  */
 #include "mmio/decode.h"
 #include "base/bits.h"
@@ -13,9 +18,9 @@
 enum shape {
 	SHAPE_NONE,  /* not an instruction of ours */
 	SHAPE_GROUP, /* op is the number of a group, ModRM.reg picks the form */
-	SHAPE_RM,
-	SHAPE_RM_R,
 	SHAPE_R_RM,
+	SHAPE_RM_R,
+	SHAPE_RM,
 	SHAPE_RM_IMM,
 	SHAPE_RM_ONE,
 	SHAPE_RM_CL,
@@ -114,216 +119,208 @@ static const struct form groups[][8] = {
 };
 /* clang-format on */
 
-static const struct form map_one[256] = {
-	ALU(0x00, ADD, F_LOCK),
-	ALU(0x08, OR, F_LOCK),
-	ALU(0x10, ADC, F_LOCK),
-	ALU(0x18, SBB, F_LOCK),
-	ALU(0x20, AND, F_LOCK),
-	ALU(0x28, SUB, F_LOCK),
-	ALU(0x30, XOR, F_LOCK),
-	ALU(0x38, CMP, 0),
-	[0x63] = FORM(MOVSX, R_RM, F_SRC32 | F_64),
-	[0x80] = GROUP(GROUP_80),
-	[0x81] = GROUP(GROUP_81),
-	[0x82] = GROUP(GROUP_82),
-	[0x83] = GROUP(GROUP_83),
-	PAIR(0x84, TEST, RM_R, 0),
-	PAIR(0x86, XCHG, RM_R, F_LOCK),
-	PAIR(0x88, MOV, RM_R, 0),
-	PAIR(0x8a, MOV, R_RM, 0),
-	[0x8f] = GROUP(GROUP_8F),
-	PAIR(0xa0, MOV, A_OFFS, 0),
-	PAIR(0xa2, MOV, OFFS_A, 0),
-	PAIR(0xa4, MOVS, DI_SI, 0),
-	PAIR(0xa6, CMPS, SI_DI, 0),
-	PAIR(0xaa, STOS, DI_A, 0),
-	PAIR(0xac, LODS, A_SI, 0),
-	PAIR(0xae, SCAS, A_DI, 0),
-	[0xc0] = GROUP(GROUP_C0),
-	[0xc1] = GROUP(GROUP_C1),
-	[0xc6] = GROUP(GROUP_C6),
-	[0xc7] = GROUP(GROUP_C7),
-	[0xd0] = GROUP(GROUP_D0),
-	[0xd1] = GROUP(GROUP_D1),
-	[0xd2] = GROUP(GROUP_D2),
-	[0xd3] = GROUP(GROUP_D3),
-	[0xf6] = GROUP(GROUP_F6),
-	[0xf7] = GROUP(GROUP_F7),
-	[0xfe] = GROUP(GROUP_FE),
-	[0xff] = GROUP(GROUP_FF),
-};
-
-static const struct form map_0f[256] = {
-	EIGHT(0x40, CMOV, R_RM, 0),
-	EIGHT(0x48, CMOV, R_RM, 0),
-	EIGHT(0x90, SETCC, RM, F_BYTE),
-	EIGHT(0x98, SETCC, RM, F_BYTE),
-	[0xa3] = FORM(BT, RM_R, 0),
-	[0xa4] = FORM(SHLD, RM_R_IMM, F_COUNT),
-	[0xa5] = FORM(SHLD, RM_R_CL, 0),
-	[0xab] = FORM(BTS, RM_R, F_LOCK),
-	[0xac] = FORM(SHRD, RM_R_IMM, F_COUNT),
-	[0xad] = FORM(SHRD, RM_R_CL, 0),
-	PAIR(0xb0, CMPXCHG, RM_R, F_LOCK),
-	[0xb3] = FORM(BTR, RM_R, F_LOCK),
-	[0xb6] = FORM(MOVZX, R_RM, F_SRC8),
-	[0xb7] = FORM(MOVZX, R_RM, F_SRC16),
-	[0xba] = GROUP(GROUP_0FBA),
-	[0xbb] = FORM(BTC, RM_R, F_LOCK),
-	[0xbe] = FORM(MOVSX, R_RM, F_SRC8),
-	[0xbf] = FORM(MOVSX, R_RM, F_SRC16),
-	PAIR(0xc0, XADD, RM_R, F_LOCK),
-	[0xc3] = FORM(MOVNTI, RM_R, F_MEM | F_NP | F_DWORD),
-	[0xc7] = GROUP(GROUP_0FC7),
-};
+/* One-byte opcodes, and those behind 0F. */
+static const struct form maps[2][256] = {{
+						 ALU(0x00, ADD, F_LOCK),
+						 ALU(0x08, OR, F_LOCK),
+						 ALU(0x10, ADC, F_LOCK),
+						 ALU(0x18, SBB, F_LOCK),
+						 ALU(0x20, AND, F_LOCK),
+						 ALU(0x28, SUB, F_LOCK),
+						 ALU(0x30, XOR, F_LOCK),
+						 ALU(0x38, CMP, 0),
+						 [0x63] = FORM(MOVSX, R_RM, F_SRC32 | F_64),
+						 [0x80] = GROUP(GROUP_80),
+						 [0x81] = GROUP(GROUP_81),
+						 [0x82] = GROUP(GROUP_82),
+						 [0x83] = GROUP(GROUP_83),
+						 PAIR(0x84, TEST, RM_R, 0),
+						 PAIR(0x86, XCHG, RM_R, F_LOCK),
+						 PAIR(0x88, MOV, RM_R, 0),
+						 PAIR(0x8a, MOV, R_RM, 0),
+						 [0x8f] = GROUP(GROUP_8F),
+						 PAIR(0xa0, MOV, A_OFFS, 0),
+						 PAIR(0xa2, MOV, OFFS_A, 0),
+						 PAIR(0xa4, MOVS, DI_SI, 0),
+						 PAIR(0xa6, CMPS, SI_DI, 0),
+						 PAIR(0xaa, STOS, DI_A, 0),
+						 PAIR(0xac, LODS, A_SI, 0),
+						 PAIR(0xae, SCAS, A_DI, 0),
+						 [0xc0] = GROUP(GROUP_C0),
+						 [0xc1] = GROUP(GROUP_C1),
+						 [0xc6] = GROUP(GROUP_C6),
+						 [0xc7] = GROUP(GROUP_C7),
+						 [0xd0] = GROUP(GROUP_D0),
+						 [0xd1] = GROUP(GROUP_D1),
+						 [0xd2] = GROUP(GROUP_D2),
+						 [0xd3] = GROUP(GROUP_D3),
+						 [0xf6] = GROUP(GROUP_F6),
+						 [0xf7] = GROUP(GROUP_F7),
+						 [0xfe] = GROUP(GROUP_FE),
+						 [0xff] = GROUP(GROUP_FF),
+					 },
+	{
+		EIGHT(0x40, CMOV, R_RM, 0),
+		EIGHT(0x48, CMOV, R_RM, 0),
+		EIGHT(0x90, SETCC, RM, F_BYTE),
+		EIGHT(0x98, SETCC, RM, F_BYTE),
+		[0xa3] = FORM(BT, RM_R, 0),
+		[0xa4] = FORM(SHLD, RM_R_IMM, F_COUNT),
+		[0xa5] = FORM(SHLD, RM_R_CL, 0),
+		[0xab] = FORM(BTS, RM_R, F_LOCK),
+		[0xac] = FORM(SHRD, RM_R_IMM, F_COUNT),
+		[0xad] = FORM(SHRD, RM_R_CL, 0),
+		PAIR(0xb0, CMPXCHG, RM_R, F_LOCK),
+		[0xb3] = FORM(BTR, RM_R, F_LOCK),
+		[0xb6] = FORM(MOVZX, R_RM, F_SRC8),
+		[0xb7] = FORM(MOVZX, R_RM, F_SRC16),
+		[0xba] = GROUP(GROUP_0FBA),
+		[0xbb] = FORM(BTC, RM_R, F_LOCK),
+		[0xbe] = FORM(MOVSX, R_RM, F_SRC8),
+		[0xbf] = FORM(MOVSX, R_RM, F_SRC16),
+		PAIR(0xc0, XADD, RM_R, F_LOCK),
+		[0xc3] = FORM(MOVNTI, RM_R, F_MEM | F_NP | F_DWORD),
+		[0xc7] = GROUP(GROUP_0FC7),
+	}};
 
 static const struct form map_0f38[256] = {
 	[0xf0] = FORM(MOVBE, R_RM, F_MEM | F_NOREP),
 	[0xf1] = FORM(MOVBE, RM_R, F_MEM | F_NOREP),
 };
 
-/* What each byte is as a legacy prefix: bits for insn.prefixes, with the segment in bits 10:8. */
-#define SEGMENT(s) (INSN_SEGMENT | (unsigned)(s) << 8)
+/*
+ * What the prefixes have said so far, in 16 bits: those of insn.prefixes, the segment in bits 10:8 if
+ * bit 11 is set, and the low four bits of a REX that counts in bits 15:12. Each prefix clears some of
+ * them and then sets some: of F2 and F3, and of segments, the last one counts, and any prefix undoes
+ * a REX in front of it. In 64-bit mode ES, CS, SS and DS overrides are as if they weren't there.
+ */
+#define STATE_SEG_SHIFT 8
+#define STATE_SEG_GIVEN 0x0800u
+#define STATE_SEG	0x0f00u
+#define STATE_REX_SHIFT 12
+#define STATE_REX	(0xf000u | INSN_REX | INSN_REX_W)
 
-static const uint16_t prefix_class[256] = {
-	[0x26] = SEGMENT(VSEG_ES),
-	[0x2e] = SEGMENT(VSEG_CS),
-	[0x36] = SEGMENT(VSEG_SS),
-	[0x3e] = SEGMENT(VSEG_DS),
-	[0x64] = SEGMENT(VSEG_FS),
-	[0x65] = SEGMENT(VSEG_GS),
-	[0x66] = INSN_OPSIZE,
-	[0x67] = INSN_ADDRSIZE,
-	[0xf0] = INSN_LOCK,
-	[0xf2] = INSN_REPNE,
-	[0xf3] = INSN_REP,
+#define PREFIX(clear, set)                                                                         \
+	{                                                                                          \
+		STATE_REX | (clear), set                                                           \
+	}
+#define SEGMENT(s) PREFIX(STATE_SEG, INSN_SEGMENT | STATE_SEG_GIVEN | (s) << STATE_SEG_SHIFT)
+#define NO_SEGMENT PREFIX(0, INSN_SEGMENT)
+#define REX(n)	   PREFIX(0, (n) << STATE_REX_SHIFT | INSN_REX | ((n)&REX_W ? INSN_REX_W : 0))
+#define PREFIXES                                                                                   \
+	[0x64] = SEGMENT(VSEG_FS), [0x65] = SEGMENT(VSEG_GS), [0x66] = PREFIX(0, INSN_OPSIZE),     \
+	[0x67] = PREFIX(0, INSN_ADDRSIZE), [0xf0] = PREFIX(0, INSN_LOCK),                          \
+	[0xf2] = PREFIX(INSN_REP, INSN_REPNE), [0xf3] = PREFIX(INSN_REPNE, INSN_REP)
+
+#define REX_B 1u
+#define REX_X 2u
+#define REX_R 4u
+#define REX_W 8u
+
+/* All zero: not a prefix. */
+struct prefix {
+	uint16_t clear, set;
 };
 
-#define REX_B	    1u
-#define REX_X	    2u
-#define REX_R	    4u
-#define REX_W	    8u
-
-#define SEG_DEFAULT 0xffu
+/* Outside of 64-bit mode, and in it. */
+static const struct prefix prefix_of[2][256] = {
+	{PREFIXES, [0x26] = SEGMENT(VSEG_ES), [0x2e] = SEGMENT(VSEG_CS), [0x36] = SEGMENT(VSEG_SS),
+		[0x3e] = SEGMENT(VSEG_DS)},
+	{PREFIXES, [0x26] = NO_SEGMENT, [0x2e] = NO_SEGMENT, [0x36] = NO_SEGMENT,
+		[0x3e] = NO_SEGMENT, [0x40] = REX(0u), [0x41] = REX(1u), [0x42] = REX(2u),
+		[0x43] = REX(3u), [0x44] = REX(4u), [0x45] = REX(5u), [0x46] = REX(6u),
+		[0x47] = REX(7u), [0x48] = REX(8u), [0x49] = REX(9u), [0x4a] = REX(10u),
+		[0x4b] = REX(11u), [0x4c] = REX(12u), [0x4d] = REX(13u), [0x4e] = REX(14u),
+		[0x4f] = REX(15u)},
+};
 
 /* The bytes, how far they are read, and what the prefixes said. */
 struct decoder {
-	const uint8_t *bytes;
+	const uint8_t *bytes; /* INSN_WINDOW of them, zeros behind the end */
 	unsigned at, end;
 	enum insn_mode mode;
-	uint8_t prefixes, rex; /* rex: its low four bits, 0 without one that counts */
-	uint8_t segment;       /* override or SEG_DEFAULT */
+	unsigned prefixes; /* the state above */
+	unsigned rex;
 	uint8_t opcode;
 	uint8_t modrm;
 };
 
-/* The little-endian number of size bytes (1, 2, 4, 8) at the cursor, sign-extended. */
-static inline bool take_signed(struct decoder *d, unsigned size, uint64_t *ret)
+/* b ? x : y by arithmetic, where the compiler would make a branch of it. */
+static inline unsigned select(unsigned b, unsigned x, unsigned y)
 {
-	const uint8_t *p = d->bytes + d->at;
-	int16_t v16;
-	int32_t v32;
+	unsigned mask = 0u - (b != 0);
 
-	if (size > d->end - d->at)
-		return false;
+	return (x & mask) | (y & ~mask);
+}
+
+static inline uint8_t take_byte(struct decoder *d)
+{
+	return d->bytes[d->at++];
+}
+
+/* The little-endian number of size bytes (0 to 8) that follows, sign-extended. */
+static inline uint64_t take_signed(struct decoder *d, unsigned size)
+{
+	unsigned unused = (64 - size * 8) & 63;
+	uint64_t v;
+
+	memcpy(&v, d->bytes + d->at, sizeof(v));
 	d->at += size;
-	switch (size) {
-	case 1:
-		*ret = (uint64_t)(int8_t)*p;
-		break;
-	case 2:
-		memcpy(&v16, p, 2);
-		*ret = (uint64_t)v16;
-		break;
-	case 4:
-		memcpy(&v32, p, 4);
-		*ret = (uint64_t)v32;
-		break;
-	default:
-		memcpy(ret, p, 8);
-		break;
-	}
-	return true;
+	v = (uint64_t)((int64_t)(v << unused) >> unused);
+	return v & (0ull - (size != 0));
 }
 
-static inline bool take_byte(struct decoder *d, uint8_t *ret)
-{
-	if (d->at >= d->end)
-		return false;
-	*ret = d->bytes[d->at++];
-	return true;
-}
-
-/* In 64-bit mode ES, CS, SS and DS overrides are as if they weren't there. */
-static void prefix_segment(struct decoder *d, uint8_t segment)
-{
-	if (d->mode != INSN_MODE_64 || segment >= VSEG_FS)
-		d->segment = segment;
-}
-
-/*
- * Reads the prefixes and the first opcode byte. A REX counts only right before the opcode; of F2
- * and F3, and of segments, the last one counts.
- */
+/* Reads the prefixes and the first opcode byte. False: there is none. */
 static bool take_prefixes(struct decoder *d)
 {
-	uint8_t b, rex = 0;
+	const struct prefix *table = prefix_of[d->mode == INSN_MODE_64];
+	unsigned state = 0;
 
-	while (take_byte(d, &b)) {
-		uint16_t class = prefix_class[b];
+	while (d->at < d->end) {
+		uint8_t b = take_byte(d);
 
-		if (d->mode == INSN_MODE_64 && (b & 0xf0) == 0x40) {
-			rex = b;
-			continue;
-		}
-		if (!class) {
+		if (!table[b].clear) {
 			d->opcode = b;
-			d->rex = rex & 0xf;
-			if (rex)
-				d->prefixes |= rex & REX_W ? INSN_REX | INSN_REX_W : INSN_REX;
+			d->prefixes = state;
+			d->rex = state >> STATE_REX_SHIFT;
 			return true;
 		}
-		rex = 0;
-		if (class & INSN_SEGMENT)
-			prefix_segment(d, class >> 8);
-		else if (class & (INSN_REP | INSN_REPNE))
-			d->prefixes &= (uint8_t) ~(INSN_REP | INSN_REPNE);
-		d->prefixes |= (uint8_t) class;
+		state = (state & ~(unsigned)table[b].clear) | table[b].set;
 	}
 	return false;
 }
 
 static unsigned address_size(const struct decoder *d)
 {
-	bool other = d->prefixes & INSN_ADDRSIZE;
+	static const uint8_t sizes[][2] = {{2, 4}, {4, 2}, {8, 4}};
 
-	if (d->mode == INSN_MODE_64)
-		return other ? 4 : 8;
-	return (d->mode == INSN_MODE_32) != other ? 4 : 2;
+	return sizes[d->mode][(d->prefixes & INSN_ADDRSIZE) != 0];
 }
 
 static unsigned operand_size(const struct decoder *d, unsigned flags)
 {
-	bool other = d->prefixes & INSN_OPSIZE, wide = d->rex & REX_W;
+	/* By mode, REX.W and 66. */
+	static const uint8_t sizes[][4] = {{2, 4}, {4, 2}, {4, 2, 8, 8}};
+	unsigned other = (d->prefixes & INSN_OPSIZE) != 0, wide = (d->prefixes & INSN_REX_W) != 0;
+	unsigned size = sizes[d->mode][wide * 2 + other];
 
-	if (flags & F_BYTE)
-		return 1;
-	if (flags & F_DWORD)
-		return wide ? 8 : 4;
-	if (flags & F_PAIR)
-		return wide ? 16 : 8;
-	if (d->mode != INSN_MODE_64)
-		return (d->mode == INSN_MODE_32) != other ? 4 : 2;
-	if (wide)
-		return 8;
-	if (other)
-		return 2;
-	return flags & F_DEF64 ? 8 : 4;
+	if (flags & (F_DWORD | F_PAIR | F_DEF64)) {
+		if (flags & F_DWORD)
+			return wide ? 8 : 4;
+		if (flags & F_PAIR)
+			return wide ? 16 : 8;
+		return d->mode == INSN_MODE_64 && !other ? 8 : size;
+	}
+	return select(flags & F_BYTE, 1, size);
+}
+
+static unsigned override_or(const struct decoder *d, unsigned segment)
+{
+	return select(d->prefixes & STATE_SEG_GIVEN, d->prefixes >> STATE_SEG_SHIFT & 7, segment);
 }
 
 /* SDM vol. 2A table 2-1 "16-Bit Addressing Forms with the ModR/M Byte". */
-static bool take_mem16(struct decoder *d, struct insn_mem *mem)
+static void take_mem16(struct decoder *d, struct insn_mem *mem)
 {
 	static const uint8_t base[8] = {
 		GPR_RBX, GPR_RBX, GPR_RBP, GPR_RBP, GPR_RSI, GPR_RDI, GPR_RBP, GPR_RBX};
@@ -332,87 +329,71 @@ static bool take_mem16(struct decoder *d, struct insn_mem *mem)
 	unsigned mod = d->modrm >> 6, rm = d->modrm & 7;
 
 	if (!mod && rm == 6) {
-		mem->base = INSN_NO_REG;
-		return take_signed(d, 2, &mem->disp);
+		mem->disp = take_signed(d, 2);
+		return;
 	}
 	mem->base = base[rm];
 	mem->index = index[rm];
 	if (mem->base == GPR_RBP)
 		mem->seg = VSEG_SS;
-	return !mod || take_signed(d, mod, &mem->disp);
-}
-
-/* Fills base and index. Returns whether a displacement of 4 bytes takes the place of the base. */
-static bool mem_sib(const struct decoder *d, struct insn_mem *mem, uint8_t sib)
-{
-	unsigned index = (sib >> 3 & 7) | (d->rex & REX_X) << 2;
-
-	mem->base = (sib & 7) | (d->rex & REX_B) << 3;
-	if (index != GPR_RSP) {
-		mem->index = (uint8_t)index;
-		mem->shift = sib >> 6;
-	}
-	return !(d->modrm >> 6) && (sib & 7) == 5;
+	mem->disp = take_signed(d, mod);
 }
 
 /* SDM vol. 2A tables 2-2 and 2-3, and section "RIP-Relative Addressing". */
-static bool take_mem32(struct decoder *d, struct insn_mem *mem)
+static void take_mem32(struct decoder *d, struct insn_mem *mem)
 {
+	static const uint8_t disp_sizes[4] = {0, 1, 4, 0};
 	unsigned mod = d->modrm >> 6, rm = d->modrm & 7;
-	bool no_base;
-	uint8_t sib;
+	bool has_sib = rm == GPR_RSP;
+	unsigned sib = select(has_sib, d->bytes[d->at], GPR_RSP << 3 | rm);
+	unsigned base = (sib & 7) | (d->rex & REX_B) << 3;
+	unsigned index = (sib >> 3 & 7) | (d->rex & has_sib * REX_X) << 2;
+	bool has_index = index != GPR_RSP, has_base = mod || (sib & 7) != GPR_RBP;
+	unsigned no_base = select((d->mode == INSN_MODE_64) & !has_sib, INSN_RIP, INSN_NO_REG);
 
-	if (rm == 4) {
-		if (!take_byte(d, &sib))
-			return false;
-		no_base = mem_sib(d, mem, sib);
-	} else {
-		mem->base = (uint8_t)(rm | (d->rex & REX_B) << 3);
-		no_base = !mod && rm == 5;
-	}
-	if (no_base) {
-		mem->base = d->mode == INSN_MODE_64 && rm == 5 ? INSN_RIP : INSN_NO_REG;
-		return take_signed(d, 4, &mem->disp);
-	}
-	if (mem->base == GPR_RSP || mem->base == GPR_RBP)
-		mem->seg = VSEG_SS;
-	return !mod || take_signed(d, mod == 1 ? 1 : 4, &mem->disp);
+	d->at += has_sib;
+	mem->index = (uint8_t)select(has_index, index, INSN_NO_REG);
+	mem->shift = (uint8_t)(has_index ? sib >> 6 : 0);
+	mem->base = (uint8_t)select(has_base, base, no_base);
+	mem->seg = mem->base == GPR_RSP || mem->base == GPR_RBP ? VSEG_SS : VSEG_DS;
+	mem->disp = take_signed(d, has_base ? disp_sizes[mod] : 4);
 }
 
-static struct operand reg_operand(const struct decoder *d, unsigned reg, unsigned size)
+_Static_assert(OPERAND_HIGH == OPERAND_REG + 1, "reg_operand adds");
+
+static inline void set_reg(
+	const struct decoder *d, unsigned reg, unsigned size, struct operand *ret)
 {
-	if (size == 1 && reg >= GPR_RSP && reg < GPR_R8 && !(d->prefixes & INSN_REX))
-		return (struct operand){OPERAND_HIGH, (uint8_t)(reg - GPR_RSP), 1};
-	return (struct operand){OPERAND_REG, (uint8_t)reg, (uint8_t)size};
+	unsigned high = (size == 1) & (reg >> 2 == 1) & !(d->prefixes & INSN_REX);
+
+	ret->kind = (uint8_t)(OPERAND_REG + high);
+	ret->reg = (uint8_t)(reg - high * GPR_RSP);
+	ret->size = (uint8_t)size;
 }
 
 /* ModRM and what follows it; the operand that mod and rm name. */
-static bool take_rm(struct decoder *d, struct insn *insn, unsigned size, struct operand *ret)
+static inline void take_rm(
+	struct decoder *d, struct insn_mem *mem, unsigned size, struct operand *ret)
 {
-	struct insn_mem *mem = &insn->mem;
-
 	if (d->modrm >> 6 == 3) {
-		*ret = reg_operand(d, (d->modrm & 7u) | (d->rex & REX_B) << 3, size);
-		return true;
+		set_reg(d, (d->modrm & 7u) | (d->rex & REX_B) << 3, size, ret);
+		return;
 	}
+	if (mem->address_size == 2)
+		take_mem16(d, mem);
+	else
+		take_mem32(d, mem);
+	mem->seg = (uint8_t)override_or(d, mem->seg);
 	*ret = (struct operand){OPERAND_MEM, INSN_NO_REG, (uint8_t)size};
-	if (mem->address_size == 2 ? !take_mem16(d, mem) : !take_mem32(d, mem))
-		return false;
-	if (d->segment != SEG_DEFAULT)
-		mem->seg = d->segment;
-	return true;
 }
 
-static bool take_imm(struct decoder *d, struct insn *insn, unsigned flags, struct operand *ret)
+static struct operand take_imm(struct decoder *d, struct insn *insn, unsigned flags)
 {
 	bool count = flags & F_COUNT;
+	unsigned size = flags & F_IMMZ ? (insn->size == 2 ? 2 : 4) : 1;
 
-	*ret = (struct operand){OPERAND_IMM, INSN_NO_REG, count ? 1 : insn->size};
-	if (!take_signed(d, flags & F_IMMZ ? (insn->size == 2 ? 2 : 4) : 1, &insn->imm))
-		return false;
-	if (count)
-		insn->imm &= 0xff;
-	return true;
+	insn->imm = take_signed(d, size) & (count ? 0xff : ~0ull);
+	return (struct operand){OPERAND_IMM, INSN_NO_REG, count ? 1 : insn->size};
 }
 
 static struct operand count_cl(void)
@@ -429,105 +410,100 @@ static unsigned source_size(const struct insn *insn, unsigned flags)
 	return flags & F_SRC32 && insn->size != 2 ? 4 : insn->size;
 }
 
-/* The operands of a form with ModRM. False: truncated. */
-static bool take_operands(struct decoder *d, const struct form *form, struct insn *insn)
+/* The operands of a form with ModRM. */
+static void take_operands(struct decoder *d, const struct form *form, struct insn *insn)
 {
 	unsigned flags = form->flags, size = insn->size;
-	struct operand reg = reg_operand(d, (d->modrm >> 3 & 7u) | (d->rex & REX_R) << 1, size);
+	bool load = form->shape == SHAPE_R_RM;
+	struct operand *reg = load ? &insn->dst : &insn->src;
+	struct operand *rm = load ? &insn->src : &insn->dst;
 
-	if (form->shape == SHAPE_R_RM) {
-		insn->dst = reg;
-		return take_rm(d, insn, source_size(insn, flags), &insn->src);
-	}
-	if (!take_rm(d, insn, size, &insn->dst))
-		return false;
+	set_reg(d, (d->modrm >> 3 & 7u) | (d->rex & REX_R) << 1, size, reg);
+	take_rm(d, &insn->mem, load ? source_size(insn, flags) : size, rm);
+	if (form->shape <= SHAPE_RM_R)
+		return;
 	switch (form->shape) {
-	case SHAPE_RM_R:
-		insn->src = reg;
-		return true;
 	case SHAPE_RM_IMM:
-		return take_imm(d, insn, flags, &insn->src);
+		insn->src = take_imm(d, insn, flags);
+		break;
 	case SHAPE_RM_ONE:
 		insn->src = (struct operand){OPERAND_IMM, INSN_NO_REG, 1};
 		insn->imm = 1;
-		return true;
+		break;
 	case SHAPE_RM_CL:
 		insn->src = count_cl();
-		return true;
+		break;
 	case SHAPE_RM_R_IMM:
-		insn->src = reg;
-		return take_imm(d, insn, flags, &insn->third);
+		insn->third = take_imm(d, insn, flags);
+		break;
 	case SHAPE_RM_R_CL:
-		insn->src = reg;
 		insn->third = count_cl();
-		return true;
-	default: /* SHAPE_RM */
-		return true;
+		break;
+	case SHAPE_RM:
+		insn->src = (struct operand){0};
+		break;
+	default: /* SHAPE_R_RM, SHAPE_RM_R */
+		break;
 	}
 }
 
-/* The operands of a form without ModRM. False: truncated. */
-static bool take_implicit(struct decoder *d, const struct form *form, struct insn *insn)
+/* The operands of a form without ModRM. */
+static void take_implicit(struct decoder *d, const struct form *form, struct insn *insn)
 {
 	struct operand a = {OPERAND_REG, GPR_RAX, insn->size};
 	struct operand mem = {OPERAND_MEM, INSN_NO_REG, insn->size};
 	struct operand si = {OPERAND_SI, GPR_RSI, insn->size};
 	struct operand di = {OPERAND_DI, GPR_RDI, insn->size};
 
-	if (d->segment != SEG_DEFAULT)
-		insn->mem.seg = d->segment;
+	insn->mem.seg = (uint8_t)override_or(d, VSEG_DS);
 	switch (form->shape) {
 	case SHAPE_A_OFFS:
 	case SHAPE_OFFS_A:
 		insn->dst = form->shape == SHAPE_A_OFFS ? a : mem;
 		insn->src = form->shape == SHAPE_A_OFFS ? mem : a;
-		return take_signed(d, insn->mem.address_size, &insn->mem.disp);
+		insn->mem.disp = take_signed(d, insn->mem.address_size);
+		break;
 	case SHAPE_DI_SI:
 		insn->dst = di;
 		insn->src = si;
-		return true;
+		break;
 	case SHAPE_DI_A:
 		insn->dst = di;
 		insn->src = a;
-		return true;
+		break;
 	case SHAPE_A_SI:
 		insn->dst = a;
 		insn->src = si;
-		return true;
+		break;
 	case SHAPE_A_DI:
 		insn->dst = a;
 		insn->src = di;
-		return true;
+		break;
 	default: /* SHAPE_SI_DI */
 		insn->dst = si;
 		insn->src = di;
-		return true;
+		break;
 	}
 }
 
 /* The form of the opcode behind the prefixes, with d->modrm read where it has one. */
-static enum insn_status take_form(struct decoder *d, const struct form **ret)
+static const struct form *take_form(struct decoder *d)
 {
-	const struct form *form = &map_one[d->opcode];
+	bool two = d->opcode == 0x0f;
+	const struct form *form;
 
-	if (d->opcode == 0x0f) {
-		if (!take_byte(d, &d->opcode))
-			return INSN_TRUNCATED;
-		form = &map_0f[d->opcode];
-		if (d->opcode == 0x38) {
-			if (!take_byte(d, &d->opcode))
-				return INSN_TRUNCATED;
-			form = &map_0f38[d->opcode];
-		}
+	d->at += two;
+	d->opcode = d->bytes[d->at - 1];
+	form = &maps[two][d->opcode];
+	if (two && d->opcode == 0x38) {
+		d->opcode = take_byte(d);
+		form = &map_0f38[d->opcode];
 	}
-	if (form->shape == SHAPE_NONE)
-		return INSN_UNSUPPORTED;
-	if (form->shape < SHAPE_A_OFFS && !take_byte(d, &d->modrm))
-		return INSN_TRUNCATED;
+	if (form->shape != SHAPE_NONE && form->shape < SHAPE_A_OFFS)
+		d->modrm = take_byte(d);
 	if (form->shape == SHAPE_GROUP)
 		form = &groups[form->op][d->modrm >> 3 & 7];
-	*ret = form;
-	return form->shape == SHAPE_NONE ? INSN_UNSUPPORTED : INSN_OK;
+	return form;
 }
 
 /* What the prefixes, the mode and the kind of operand forbid. */
@@ -537,6 +513,10 @@ static enum insn_status check_form(const struct decoder *d, const struct form *f
 	unsigned reps = prefixes & (INSN_REP | INSN_REPNE);
 	bool reg = form->shape < SHAPE_A_OFFS && d->modrm >> 6 == 3;
 
+	if (form->shape == SHAPE_NONE)
+		return INSN_UNSUPPORTED;
+	if (!(flags & (F_NO64 | F_64 | F_NP | F_NOREP | F_MEM) || prefixes & INSN_LOCK))
+		return INSN_OK;
 	if (flags & (d->mode == INSN_MODE_64 ? F_NO64 : F_64))
 		return d->mode == INSN_MODE_64 ? INSN_INVALID : INSN_UNSUPPORTED;
 	if ((flags & F_NP && prefixes & INSN_OPSIZE) || (flags & (F_NP | F_NOREP) && reps))
@@ -554,35 +534,50 @@ static enum insn_status ran_out(const struct decoder *d)
 	return d->end == INSN_MAX ? INSN_TOO_LONG : INSN_TRUNCATED;
 }
 
-enum insn_status insn_decode(const uint8_t *bytes, size_t n, enum insn_mode mode, struct insn *ret)
+enum insn_status insn_decode_window(
+	const uint8_t window[INSN_WINDOW], size_t n, enum insn_mode mode, struct insn *ret)
 {
-	struct decoder d = {.bytes = bytes,
-		.end = n < INSN_MAX ? (unsigned)n : INSN_MAX,
-		.mode = mode,
-		.segment = SEG_DEFAULT};
-	struct insn insn = {.mem = {.seg = VSEG_DS, .base = INSN_NO_REG, .index = INSN_NO_REG}};
+	struct decoder d = {
+		.bytes = window, .end = n < INSN_MAX ? (unsigned)n : INSN_MAX, .mode = mode};
 	const struct form *form;
 	enum insn_status status;
 
 	if (!take_prefixes(&d))
 		return ran_out(&d);
-	status = take_form(&d, &form);
-	if (status == INSN_OK)
-		status = check_form(&d, form);
-	if (status != INSN_OK)
-		return status == INSN_TRUNCATED ? ran_out(&d) : status;
-
-	insn.op = form->op;
-	insn.cc = d.opcode & 0xf;
-	insn.prefixes = d.prefixes;
-	insn.size = (uint8_t)operand_size(&d, form->flags);
-	insn.mem.address_size = (uint8_t)address_size(&d);
-	if (form->shape < SHAPE_A_OFFS ? !take_operands(&d, form, &insn)
-				       : !take_implicit(&d, form, &insn))
+	form = take_form(&d);
+	if (d.at > d.end)
 		return ran_out(&d);
-	insn.length = (uint8_t)d.at;
-	*ret = insn;
+	status = check_form(&d, form);
+	if (status != INSN_OK)
+		return status;
+
+	*ret = (struct insn){.op = form->op,
+		.size = (uint8_t)operand_size(&d, form->flags),
+		.cc = d.opcode & 0xf,
+		.prefixes = (uint8_t)d.prefixes,
+		.mem = {VSEG_DS, INSN_NO_REG, INSN_NO_REG, 0, (uint8_t)address_size(&d), 0}};
+	if (form->shape < SHAPE_A_OFFS)
+		take_operands(&d, form, ret);
+	else
+		take_implicit(&d, form, ret);
+	if (d.at > d.end)
+		return ran_out(&d);
+	ret->length = (uint8_t)d.at;
 	return INSN_OK;
+}
+
+enum insn_status insn_decode(const uint8_t *bytes, size_t n, enum insn_mode mode, struct insn *ret)
+{
+	uint8_t window[INSN_WINDOW] = {0};
+	enum insn_status status;
+	struct insn insn;
+
+	n = min_u64(n, INSN_MAX);
+	memcpy(window, bytes, n);
+	status = insn_decode_window(window, n, mode, &insn);
+	if (status == INSN_OK)
+		*ret = insn;
+	return status;
 }
 
 const char *insn_op_name(unsigned op)

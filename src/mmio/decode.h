@@ -22,9 +22,15 @@ enum insn_status {
 	INSN_INVALID,	  /* the CPU raises #UD */
 	INSN_TRUNCATED,	  /* right so far, and more bytes are needed */
 	INSN_TOO_LONG,	  /* over 15 bytes: the CPU raises #GP */
+	INSN_DISPUTED,	  /* from decode_cached only: the second opinion is another one */
 };
 
-#define INSN_MAX 15u /* bytes */
+#define INSN_MAX    15u /* bytes */
+/*
+ * How far the decoder may read: 8 bytes from behind 15 bytes up to the opcode, two more of that, ModRM,
+ * SIB and a displacement.
+ */
+#define INSN_WINDOW 32u
 
 enum insn_op {
 	OP_NONE,
@@ -138,5 +144,12 @@ struct insn {
  */
 enum insn_status insn_decode(
 	const uint8_t *bytes, size_t n, enum insn_mode mode, struct insn *ret) must_check;
+
+/*
+ * The same without a copy, for whoever has the bytes in a window with zeros behind the n. *ret is
+ * undefined unless the result is INSN_OK.
+ */
+enum insn_status insn_decode_window(const uint8_t window[INSN_WINDOW], size_t n,
+	enum insn_mode mode, struct insn *ret) must_check;
 
 #endif

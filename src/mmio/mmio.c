@@ -15,7 +15,7 @@
 
 struct mmio {
 	struct decode_cache cache;
-	struct log_limit unknown, refused, unclaimed, fetched;
+	struct log_limit unknown, disputed, refused, unclaimed, fetched;
 };
 
 /* The instruction at hand: where it is, and as much of it as is fetched. */
@@ -125,17 +125,40 @@ static void log_insn(
 		16u << f->mode, e->rip, e->u.npf.gpa.v);
 }
 
-static void refuse_decode(
-	struct vm *vm, const struct vmexit *e, const struct fetch *f, enum insn_status status)
+static void log_disputed(
+	struct mmio *m, const struct vmexit *e, const struct fetch *f, const struct insn *ours)
+{
+	char text[HEX_MAX], readings[LOG_LINE_MAX];
+
+	format_bytes(&f->bytes, text);
+	second_describe(m->cache.second, ours, readings, sizeof(readings));
+	log_limited(&m->disputed, "mmio: decoders differ: %s (mode %u, rip 0x%lx): %s", text,
+		16u << f->mode, e->rip, readings);
+}
+
+/* What isn't executed. insn is set only if it is disputed. */
+static void refuse_decode(struct vm *vm, const struct vmexit *e, const struct fetch *f,
+	enum insn_status status, const struct insn *insn)
 {
 	struct mmio *m = vm->mmio_state;
+	char what[48];
 
-	if (status == INSN_TOO_LONG) {
+	switch (status) {
+	case INSN_TOO_LONG:
 		vcpu_raise_error(&vm->vcpu, VECTOR_GP, 0);
 		return;
+	case INSN_DISPUTED:
+		log_disputed(m, e, f, insn);
+		break;
+	case INSN_INVALID:
+		log_insn(&m->unknown, e, f, "invalid instruction");
+		break;
+	default:
+		fmt_print(what, sizeof(what), "unknown instruction %s",
+			second_name(m->cache.second, f->bytes.byte, f->bytes.n, f->mode));
+		log_insn(&m->unknown, e, f, what);
+		break;
 	}
-	log_insn(&m->unknown, e, f,
-		status == INSN_INVALID ? "invalid instruction" : "unknown instruction");
 	vcpu_raise(&vm->vcpu, VECTOR_UD);
 }
 
@@ -187,7 +210,7 @@ static void mmio_exit(struct vm *vm, const struct vmexit *e)
 	if (!fetch_insn(vm, e, &f, &insn, &status))
 		return;
 	if (status != INSN_OK) {
-		refuse_decode(vm, e, &f, status);
+		refuse_decode(vm, e, &f, status, insn);
 		return;
 	}
 	execute(vm, e, &f, insn);
@@ -200,8 +223,13 @@ int mmio_attach(struct vm *vm, struct arena *arena)
 {
 	struct mmio *m = arena_alloc(arena, sizeof(*m), _Alignof(struct mmio));
 
+	int err;
+
 	if (!m)
 		return -E_NOMEM;
+	err = second_open(arena, &m->cache.second);
+	if (err)
+		return err;
 	vm->mmio_state = m;
 	vm->handler[VMEXIT_NPF] = mmio_exit;
 	return 0;

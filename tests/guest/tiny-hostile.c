@@ -264,6 +264,25 @@ static void abuse_functions(void)
 				"vendor id 0", bus << 8 | dev);
 }
 
+/*
+ * The same space through memory, where OVMF puts it on q35; elsewhere nobody is there. The functions
+ * on bus 0 and one on each of a few others, with registers of the extended space.
+ */
+static void abuse_ecam(void)
+{
+	static const uint32_t reg[] = {0, 4, 0x10, 0x14, 0x20, 0x3c, 0xfe, 0x100, 0xffd};
+	const uint64_t ecam = 0xb0000000;
+
+	say("configuration space in memory");
+	for (uint64_t fn = 0; fn < 0x10000; fn += fn < 0x100 ? 8 : 0x1234) {
+		for (unsigned i = 0; i < sizeof(reg) / sizeof(reg[0]); i++) {
+			read_everyhow(ecam + fn * 4096 + reg[i]);
+			write_everyhow(ecam + fn * 4096 + reg[i]);
+		}
+		strings_everyhow(ecam + fn * 4096 + 0x0d);
+	}
+}
+
 /* The first function of a class (base class and subclass), or 0. */
 static uint32_t find_class(uint32_t class)
 {
@@ -622,6 +641,7 @@ void tiny_main(const uint8_t *boot_params)
 	abuse_ide();
 	abuse_nvme();
 	abuse_functions();
+	abuse_ecam();
 	say("%u exceptions, %u surprises", fault_count, (uint64_t)surprises);
 	say("alive");
 }

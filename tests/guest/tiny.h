@@ -101,7 +101,7 @@ int32_t hypercall(uint32_t function, uint64_t rbx, const void *rcx, uint64_t rsi
 /* ---- exceptions ---- */
 
 /*
- * TRY(code, outputs, inputs, clobbers...) runs what may fault, and then goes on behind it. Its
+ * TRY(instructions, outputs, inputs, clobbers...) runs what may fault, and then goes on behind it. Its
  * value is the vector, or -1 if there was none. Several operands in one place: with COMMA between.
  */
 #define COMMA ,
@@ -118,16 +118,15 @@ extern volatile uint64_t fault_count;
 	"771:\n\t"                                                                                 \
 	"movq $0, fault_resume(%%rip)\n\t"
 
-/* As they stand; a bare name between colons makes clang-format take this file for Objective-C. */
-#define OPERANDS(...) __VA_ARGS__
+/* A colon by name: clang-format takes two of them behind names for another language. */
+#define TRY_NEXT :
 
-#define TRY(code, outputs, inputs, ...)                                                            \
+#define TRY(instructions, outputs, inputs, ...)                                                    \
 	({                                                                                         \
 		fault_vector = -1;                                                                 \
-		__asm__ volatile(TRY_ASM(code)                                                     \
-				 : OPERANDS(outputs)                                               \
-				 : OPERANDS(inputs)                                                \
-				 : "memory", ##__VA_ARGS__);                                       \
+		__asm__ volatile(TRY_ASM(instructions) TRY_NEXT outputs TRY_NEXT inputs TRY_NEXT   \
+			"memory",                                                                  \
+			##__VA_ARGS__);                                                            \
 		(int)fault_vector;                                                                 \
 	})
 

@@ -6,6 +6,7 @@
 #include "mmio/decode.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #ifdef HAVE_CAPSTONE
@@ -53,11 +54,14 @@ static bool disassemble(const struct trace_record *r, char text[static DESCRIBE_
 {
 #ifdef HAVE_CAPSTONE
 	static const cs_mode modes[] = {CS_MODE_16, CS_MODE_32, CS_MODE_64};
+	/* A replay leaves Capstone without memory, as Postern itself has to; see mmio/second.c. */
+	cs_opt_mem mem = {malloc, calloc, realloc, free, vsnprintf};
 	cs_insn *insn;
 	csh handle;
 	size_t n;
 
-	if (cs_open(CS_ARCH_X86, modes[mode_of(r)], &handle))
+	if (cs_option(0, CS_OPT_MEM, (uintptr_t)&mem) ||
+		cs_open(CS_ARCH_X86, modes[mode_of(r)], &handle))
 		return false;
 	n = cs_disasm(handle, r->insn, r->insn_bytes, r->reg[TRACE_RIP], 1, &insn);
 	if (n) {

@@ -102,6 +102,41 @@ static void refuses(void)
 	CHECK_EQ(lookup(&t, ~0ull), ~0ull);
 }
 
+struct seen {
+	uint64_t pages[4], bytes, last;
+	unsigned fail_at;
+};
+
+static int see(void *arg, gpa_t at, hpa_t to, uint64_t len, uint64_t entry)
+{
+	struct seen *s = arg;
+
+	CHECK(at.v >= s->last && (entry & PRESENT));
+	CHECK_EQ(to.v, at.v + 0x800000);
+	s->last = at.v + len;
+	s->bytes += len;
+	s->pages[len == PAGE_SIZE ? 1 : len == LARGE_SIZE ? 2 : 3]++;
+	return s->fail_at && s->pages[1] == s->fail_at ? -E_DENIED : 0;
+}
+
+static void visits_what_is_mapped(void)
+{
+	struct arena a;
+	struct slpt t = fresh(&a, 64);
+	struct seen s = {0};
+
+	CHECK(!slpt_visit(&t, see, &s) && s.bytes == 0);
+	CHECK(!slpt_map(&t, gpa(0x1ff000), hpa(0x9ff000), 0x402000, SLPT_ALL, SLPT_WB));
+	CHECK(!slpt_map(
+		&t, gpa(0xfffffffff000), hpa(0x10000007ff000), PAGE_SIZE, SLPT_READ, SLPT_UC));
+	CHECK(!slpt_map(&t, gpa(GIB), hpa(GIB + 0x800000), LARGE_SIZE, SLPT_ALL, SLPT_WB));
+	CHECK(!slpt_visit(&t, see, &s));
+	CHECK(s.pages[1] == 3 && s.pages[2] == 3);
+	CHECK_EQ(s.bytes, 0x402000 + PAGE_SIZE + LARGE_SIZE);
+	s = (struct seen){.fail_at = 2};
+	CHECK(slpt_visit(&t, see, &s) == -E_DENIED && s.pages[1] == 2 && s.pages[2] == 2);
+}
+
 static void budget_is_enough(void)
 {
 	struct arena a;
@@ -117,6 +152,7 @@ int main(void)
 	RUN(maps_small_and_large);
 	RUN(odd_alignment_takes_small_pages);
 	RUN(refuses);
+	RUN(visits_what_is_mapped);
 	RUN(budget_is_enough);
 	return TEST_RESULT();
 }

@@ -1,0 +1,1 @@
+/* See stdio.h. Capstone asserts nothing unless it is built for debugging. */

@@ -1,0 +1,1 @@
+/* See stdio.h. Included by Capstone, and not used. */
