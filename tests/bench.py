@@ -1,7 +1,7 @@
 """Measurements: lines "bench NAME VALUE UNIT". Started by ./check bench.
 
-Exits are measured inside Bochs, where a tick of the guest's TSC is one instruction of the host, so that
-they repeat exactly. Times are those of this machine.
+Exits are measured where the guest's TSC counts instructions of the host, so that they repeat exactly:
+inside Bochs (VMX), and inside QEMU with -icount (SVM). Times are those of this machine.
 """
 
 from __future__ import annotations
@@ -48,11 +48,19 @@ def measure_decoder(build: Path) -> Iterator[Line]:
         yield name, value, unit
 
 
-def read_exits(machine: Machine, name: str, unit: str) -> Iterator[Line]:
+# QEMU's -icount: an instruction takes 16 ns, of which the TSC counts each.
+ICOUNT_SHIFT = 4
+DWORDS = re.compile(r"-movsl-(\d+)$")
+
+
+def read_exits(machine: Machine, name: str, unit: str, shift: int = 0) -> Iterator[Line]:
     cases.expect_line(machine, "tiny-bench: done", 240)
     for line in machine.lines():
         if match := re.match(r"tiny-bench: (\S+) (\d+) ticks", line.text):
-            yield f"exit/{name}/{match[1]}", match[2], unit
+            count = int(match[2]) >> shift
+            yield f"exit/{name}/{match[1]}", str(count), unit
+            if dwords := DWORDS.search(match[1]):
+                yield f"exit/{name}/{match[1]}-each", f"{count / int(dwords[1]):.0f}", unit
 
 
 def measure_exits(build: Path, folder: Path) -> Iterator[Line]:
@@ -61,6 +69,17 @@ def measure_exits(build: Path, folder: Path) -> Iterator[Line]:
     esp = cases.make_esp(context, cases.make_config(guest="tiny-bench"))
     with cases.bochs(context, esp) as machine:
         yield from read_exits(machine, "bochs", "instructions")
+
+
+def measure_exits_svm(build: Path, folder: Path) -> Iterator[Line]:
+    context = cases.Context(build, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    esp = cases.make_esp(context, cases.make_config(guest="tiny-bench", devices=cases.RESTRICTED))
+    options = [*cases.folder_drive(esp, "esp"), *cases.CONTROLLERS["nvme"]]
+    options += ["-icount", f"shift={ICOUNT_SHIFT},sleep=off"]
+    machine = Qemu(folder, None, memory=512, display=None, options=options)
+    with machine:
+        yield from read_exits(machine, "qemu-svm", "instructions", ICOUNT_SHIFT)
 
 
 def seconds_at(machine: Machine, pattern: str) -> float:
@@ -139,6 +158,7 @@ def run(build: Path, logs: Path) -> int:
         measure_lines,
         lambda: measure_decoder(build),
         lambda: measure_exits(build.resolve(), (folder / "exits").resolve()),
+        lambda: measure_exits_svm(build.resolve(), (folder / "exits-svm").resolve()),
         lambda: measure_boot(Qemu(folder / "qemu-nvme", image, accel=cases.accelerator()), "qemu-nvme"),
         lambda: measure_boot(Qemu(folder / "qemu-ide", image, bus="ide", accel=cases.accelerator()), "qemu-ide"),
         lambda: measure_boot(Bochs(folder / "bochs-ide", image), "bochs-ide"),

@@ -4,6 +4,7 @@
     ./check WORD...    those whose name contains a WORD; "unit" stands for all hosted unit tests
     ./check --list     their names
     ./check bench      measurements instead: lines "bench NAME VALUE UNIT"
+    ./check coverage   lines of src that the hosted tests reach instead, by room
 
 Builds only what the chosen tests need. The last line is "N passed, N failed, N skipped".
 """
@@ -24,6 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import bench
+import coverage
 import style
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,6 +39,9 @@ STYLE_TIMEOUT = 600
 BUILD_TIMEOUT = 1200
 # The guest's kernel takes 8 minutes on two idle cores.
 IMAGE_TIMEOUT = 3000
+# For each target, and for building it.
+FUZZ_SECONDS = int(os.environ.get("POSTERN_FUZZ_SECONDS", "60"))
+FUZZ_BUILD_TIMEOUT = 600
 # After SIGTERM, for a case to switch its machines off.
 GRACE = 15
 
@@ -52,7 +57,7 @@ class Outcome:
 class Test:
     name: str
     kind: str
-    """unit, fuzz, diff, style, build or system."""
+    """unit, fuzz, diff, fuzzing, style, build or system."""
     command: tuple[str, ...]
     targets: tuple[str, ...] = ()
     """What has to be built before; "image" is the demo's disk."""
@@ -196,6 +201,23 @@ def ctest_tests(build: Build) -> list[Test]:
     return tests
 
 
+def fuzz_tests(seconds: int) -> list[Test]:
+    """Each fuzz target for a while, looking for what its corpus doesn't have."""
+    script = str(ROOT / "tests/fuzz/run")
+    skip = style.missing_program("clang")
+    return [
+        Test(
+            f"fuzzing/{folder.name}-{seconds}s",
+            "fuzzing",
+            (script, folder.name, str(seconds)),
+            (),
+            seconds + FUZZ_BUILD_TIMEOUT,
+            skip,
+        )
+        for folder in sorted((ROOT / "tests/fuzz/corpus").iterdir())
+    ]
+
+
 def style_tests() -> list[Test]:
     script = str(ROOT / "tests/style.py")
     return [
@@ -321,8 +343,11 @@ def main() -> int:
         return 1
     if arguments.words == ["bench"]:
         return bench.run(build.folder, logs)
+    if arguments.words == ["coverage"]:
+        return coverage.report((build.folder / "coverage").resolve())
     everything = [
         *ctest_tests(build),
+        *fuzz_tests(FUZZ_SECONDS),
         *style_tests(),
         *build_tests(clang),
         *backend_tests(build),

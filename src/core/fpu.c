@@ -1,11 +1,13 @@
 /*
- * Swapping the vector registers between guest and firmware; see fpu.h. Runs around the firmware's
- * window, not on other exits. SDM vol. 1 "Managing State Using the XSAVE Feature Set".
+ * Swapping the vector registers between guest and firmware, and single ones of the guest's; see
+ * fpu.h. The former runs around the firmware's window, the latter where an exit is for an instruction
+ * on vectors. SDM vol. 1 "Managing State Using the XSAVE Feature Set".
  */
 #include "core/fpu.h"
 #include "base/bits.h"
 #include "base/error.h"
 #include "hw/cpu.h"
+#include "hw/vector.h"
 
 #define CPUID_XSAVE	  BIT(26) /* leaf 1 ECX */
 #define CPUID_LEAF_XSAVE  0xdu
@@ -94,4 +96,22 @@ void fpu_set_guest_xcr0(struct fpu *f, uint64_t value)
 	f->guest_xcr0 = value;
 	if (f->guest_loaded && f->supported)
 		hw_write_xcr0(value);
+}
+
+void fpu_read_vector(unsigned n, unsigned size, void *ret)
+{
+	if (size > 16)
+		hw_vector_read256(n, ret);
+	else
+		hw_vector_read128(n, ret);
+}
+
+void fpu_write_vector(unsigned n, unsigned size, bool zero_above, const void *data)
+{
+	if (size > 16)
+		hw_vector_write256(n, data);
+	else if (zero_above)
+		hw_vector_write128_zero(n, data);
+	else
+		hw_vector_write128(n, data);
 }

@@ -28,4 +28,12 @@ void fpu_load_host(struct fpu *f);
 uint64_t fpu_guest_xcr0(const struct fpu *f);
 void fpu_set_guest_xcr0(struct fpu *f, uint64_t value);
 
+/*
+ * One vector register of the guest, whose state must be loaded: the low size bytes, 16 or 32. With
+ * zero_above a write zeroes the rest of the register, as VEX does, and without it leaves it alone, as
+ * SSE does. Both zero_above and 32 bytes are for guests that have AVX enabled.
+ */
+void fpu_read_vector(unsigned n, unsigned size, void *ret);
+void fpu_write_vector(unsigned n, unsigned size, bool zero_above, const void *data);
+
 #endif

@@ -163,3 +163,10 @@ uint64_t gmem_size(const struct gmem *m)
 		size += m->run[i].len;
 	return size;
 }
+
+const uint64_t *gmem_watch(const struct gmem *m, gpa_t at)
+{
+	struct bytes b = find_bytes(m, at.v, 8);
+
+	return b.len == 8 ? (const uint64_t *)(const void *)b.va : NULL;
+}

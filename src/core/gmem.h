@@ -43,4 +43,10 @@ int gmem_translate(
 /* Bytes of guest memory in all. */
 uint64_t gmem_size(const struct gmem *m);
 
+/*
+ * Where the host sees an aligned quad word of guest memory, or NULL. For comparing it with what it was
+ * when it was read and checked; the pointer stays good, as the guest's memory never moves.
+ */
+const uint64_t *gmem_watch(const struct gmem *m, gpa_t at);
+
 #endif

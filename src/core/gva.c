@@ -188,7 +188,7 @@ static int entry_write(const struct paging *p, const struct walk *w, uint64_t at
 	return err;
 }
 
-static int set_accessed(const struct paging *p, const struct walk *w)
+static int set_accessed(const struct paging *p, struct walk *w)
 {
 	size_t size = p->levels == 2 ? 4 : 8;
 
@@ -200,6 +200,7 @@ static int set_accessed(const struct paging *p, const struct walk *w)
 			continue;
 		if (entry_write(p, w, w->at[i], &entry, size))
 			return -E_FAULT;
+		w->entry[i] = entry;
 	}
 	return 0;
 }
@@ -252,6 +253,73 @@ static int walk_tables(
 	}
 }
 
+/* ---- translations found before ---- */
+
+#define TAG_VALID BIT(11)
+#define TAG_USER  BIT(2)
+#define TAG_AC	  BIT(3)
+
+static struct gva_slot *find_slot(struct vm *vm, uint64_t gva, enum gva_access access)
+{
+	return &vm->gva_slot[(gva >> PAGE_SHIFT ^ (access == GVA_FETCH ? 4 : 0)) % GVA_SLOTS];
+}
+
+/* RFLAGS.AC matters only with SMAP. */
+static uint64_t slot_tag(
+	struct vcpu *v, uint64_t cr4, uint64_t gva, enum gva_access access, bool user)
+{
+	uint64_t tag = (gva & ~PAGE_MASK) | TAG_VALID | (uint64_t)access | (user ? TAG_USER : 0);
+
+	if (cr4 & CR4_SMAP && vcpu_get(v, VREG_RFLAGS) & RFLAGS_AC)
+		tag |= TAG_AC;
+	return tag;
+}
+
+/* Without the last steps' side effects: accessed and dirty bits are set in what is compared. */
+static bool look_up(struct vm *vm, uint64_t gva, enum gva_access access, bool user, gpa_t *ret)
+{
+	struct gva_slot *s = find_slot(vm, gva, access);
+	struct vcpu *v = &vm->vcpu;
+	uint64_t differ, cr4;
+
+	/* A record has the walk in full. */
+	if ((s->tag ^ gva) & ~PAGE_MASK || !s->tag || trace_is_on(vm))
+		return false;
+	cr4 = vcpu_get(v, VREG_CR4);
+	differ = (s->tag ^ slot_tag(v, cr4, gva, access, user)) | (s->cr4 ^ cr4);
+	differ |= (s->cr3 ^ vcpu_get(v, VREG_CR3)) | (s->cr0 ^ vcpu_get(v, VREG_CR0)) |
+		  (s->efer ^ vcpu_get(v, VREG_EFER));
+	if (differ)
+		return false;
+	for (unsigned i = 0; i < s->depth; i++)
+		differ |= *s->at[i] ^ s->entry[i];
+	if (differ)
+		return false;
+	*ret = gpa(s->page | (gva & PAGE_MASK));
+	return true;
+}
+
+static void remember(const struct paging *p, const struct walk *w, gpa_t at)
+{
+	struct gva_slot *s = find_slot(p->vm, w->gva, p->access);
+	struct vcpu *v = &p->vm->vcpu;
+
+	s->tag = 0;
+	for (unsigned i = 0; i < w->depth; i++) {
+		s->at[i] = gmem_watch(&p->vm->gmem, gpa(w->at[i]));
+		if (!s->at[i])
+			return;
+		s->entry[i] = w->entry[i];
+	}
+	s->depth = w->depth;
+	s->cr0 = vcpu_get(v, VREG_CR0);
+	s->cr3 = vcpu_get(v, VREG_CR3);
+	s->cr4 = vcpu_get(v, VREG_CR4);
+	s->efer = vcpu_get(v, VREG_EFER);
+	s->page = at.v & ~PAGE_MASK;
+	s->tag = slot_tag(v, s->cr4, w->gva, p->access, p->user);
+}
+
 static int translate(
 	const struct paging *p, uint64_t gva, gpa_t *ret_gpa, struct gva_fault *ret_fault)
 {
@@ -270,9 +338,12 @@ static int translate(
 		return -E_FAULT;
 	}
 	err = walk_tables(p, &w, ret_gpa, ret_fault);
-	if (!err)
-		trace_translated(p->vm, gva, *ret_gpa);
-	return err;
+	if (err)
+		return err;
+	trace_translated(p->vm, gva, *ret_gpa);
+	if (p->levels >= 4)
+		remember(p, &w, *ret_gpa);
+	return 0;
 }
 
 int gva_translate(struct vm *vm, uint64_t gva, enum gva_access access, bool user, gpa_t *ret_gpa,
@@ -280,6 +351,8 @@ int gva_translate(struct vm *vm, uint64_t gva, enum gva_access access, bool user
 {
 	struct paging p;
 
+	if (look_up(vm, gva, access, user, ret_gpa))
+		return 0;
 	read_paging(vm, access, user, &p);
 	return translate(&p, gva, ret_gpa, ret_fault);
 }
@@ -315,7 +388,11 @@ int gva_read(struct vm *vm, uint64_t gva, void *ret_copy, size_t len, enum gva_a
 	bool user, struct gva_fault *ret_fault)
 {
 	struct paging p;
+	gpa_t at;
 
+	if (len <= PAGE_SIZE - (gva & PAGE_MASK) && look_up(vm, gva, access, user, &at) &&
+		!gmem_read(&vm->gmem, at, ret_copy, len))
+		return 0;
 	read_paging(vm, access, user, &p);
 	return copy(&p, gva, ret_copy, NULL, len, ret_fault);
 }

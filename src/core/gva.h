@@ -20,6 +20,21 @@ struct gva_fault {
 };
 
 /*
+ * A translation of 4 KiB under 4 or 5 levels that was found before. It holds as long as the registers
+ * and the entries that led to it are what they were, which is looked up each time: nobody has to say
+ * when the guest changes its tables.
+ */
+#define GVA_SLOTS 8u
+struct gva_slot {
+	uint64_t tag; /* page, access, rights; 0: empty */
+	uint64_t cr0, cr3, cr4, efer;
+	const uint64_t *at[5];
+	uint64_t entry[5];
+	unsigned depth;
+	uint64_t page; /* guest-physical */
+};
+
+/*
  * Translates one linear address for an access by the current privilege level (user: as CPL 3).
  * -E_FAULT with *ret_fault filled. Sets accessed and dirty bits as the CPU does.
  */

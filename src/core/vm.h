@@ -7,6 +7,7 @@
 
 #include "core/device.h"
 #include "core/gmem.h"
+#include "core/gva.h"
 #include "core/region.h"
 #include "core/slpt.h"
 #include "core/vcpu.h"
@@ -83,6 +84,7 @@ struct vm {
 	struct vm_timer timer[VM_TIMERS_MAX];
 	unsigned timer_count;
 	exit_handler handler[VMEXIT_KINDS];
+	struct gva_slot gva_slot[GVA_SLOTS];
 	void *mmio_state;	 /* the mmio room's, behind handler[VMEXIT_NPF] */
 	struct trace *trace;	 /* the recorder, if there is one */
 	struct trace *recording; /* the same in an exit that is being recorded, else NULL */

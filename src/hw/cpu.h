@@ -57,6 +57,7 @@ void hw_wait(void);
 #define CR0_PG		    (1ull << 31)
 #define CR4_PSE		    (1ull << 4)
 #define CR4_PAE		    (1ull << 5)
+#define CR4_OSFXSR	    (1ull << 9)
 #define CR4_LA57	    (1ull << 12)
 #define CR4_VMXE	    (1ull << 13)
 #define CR4_OSXSAVE	    (1ull << 18)

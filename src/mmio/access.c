@@ -3,7 +3,7 @@
  *
  * Accesses of 1, 2, 4 or 8 bytes that lie inside one page and one region reach the device as they
  * are, aligned or not. Others are split at pages and regions, and what remains into aligned powers
- * of two in ascending order, as a bus would see them.
+ * of two, 8 bytes at most, in ascending order, as a bus would see them.
  */
 #include "mmio/access.h"
 #include "base/bits.h"
@@ -184,6 +184,10 @@ int access_resolve(struct emulation *em, unsigned seg, uint64_t offset, unsigned
 
 	if (err)
 		return err;
+	if (em->align && !is_aligned(s.linear, em->align)) {
+		vcpu_raise_error(&em->vm->vcpu, VECTOR_GP, 0);
+		return -E_FAULT;
+	}
 	s.first = (unsigned)min_u64(len, PAGE_SIZE - (s.linear & PAGE_MASK));
 	err = translate_page(em, s.linear, access, &s.at[0]);
 	if (!err && s.first < len) {

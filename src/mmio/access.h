@@ -21,10 +21,11 @@ struct emulation {
 	bool user;	 /* CPL 3 */
 	bool matched;	 /* an operand is where the exit says that the CPU was */
 	bool lost;	 /* the guest's page tables led out of its memory */
+	unsigned align;	 /* operands of MOVAPS and its like must be aligned to that; 0: need not */
 	uint64_t sp_add; /* what POP has added to RSP before its operand is computed */
 };
 
-#define SPAN_MAX 16u /* bytes */
+#define SPAN_MAX 64u /* bytes */
 
 /* What is known to be at a span: nothing yet, one region, or guest memory and no region. */
 enum span_place { PLACE_UNKNOWN, PLACE_REGION, PLACE_MEMORY };

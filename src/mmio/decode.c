@@ -16,8 +16,9 @@
 
 /* Where the operands are encoded: destination first, as in the manuals. */
 enum shape {
-	SHAPE_NONE,  /* not an instruction of ours */
-	SHAPE_GROUP, /* op is the number of a group, ModRM.reg picks the form */
+	SHAPE_NONE,   /* not an instruction of ours */
+	SHAPE_GROUP,  /* op is the number of a group, ModRM.reg picks the form */
+	SHAPE_VECTOR, /* op is the number of a vector group, 66, F3 and F2 or VEX.pp pick the form */
 	SHAPE_R_RM,
 	SHAPE_RM_R,
 	SHAPE_RM,
@@ -26,6 +27,9 @@ enum shape {
 	SHAPE_RM_CL,
 	SHAPE_RM_R_IMM,
 	SHAPE_RM_R_CL,
+	SHAPE_ES_RM,  /* MOVDIR64B */
+	SHAPE_XMM_RM, /* vectors: flags are those that begin with V_ */
+	SHAPE_RM_XMM,
 	SHAPE_A_OFFS, /* accumulator and an absolute offset: no ModRM */
 	SHAPE_OFFS_A,
 	SHAPE_DI_SI, /* strings: no ModRM */
@@ -36,22 +40,29 @@ enum shape {
 };
 
 /* What else a form fixes. */
-#define F_BYTE	0x0001u /* operands of one byte, else 2, 4 or 8 by mode and prefixes */
-#define F_SRC8	0x0002u /* the source is narrower: MOVZX and its like */
-#define F_SRC16 0x0004u
-#define F_SRC32 0x0008u /* but 16 bits with a prefix 66, as the SDM says; AMD's CPUs read 32 */
-#define F_IMM8	0x0010u
-#define F_IMMZ	0x0020u /* 2 or 4 bytes: never 8 */
-#define F_LOCK	0x0040u /* LOCK is legal if the destination is memory */
-#define F_MEM	0x0080u /* another instruction, or none, if ModRM names a register */
-#define F_NP	0x0100u /* 66, F2 and F3 make it another instruction */
-#define F_NOREP 0x0200u /* F2 and F3 make it another instruction */
-#define F_64	0x0400u /* only in 64-bit mode */
-#define F_NO64	0x0800u /* only outside of it */
-#define F_DEF64 0x1000u /* 64 bits by default in 64-bit mode, and never 32 there */
-#define F_DWORD 0x2000u /* 4 bytes, or 8 with REX.W */
-#define F_PAIR	0x4000u /* 8 bytes, or 16 with REX.W */
-#define F_COUNT 0x8000u /* the immediate is a byte that is not extended: a count, a bit number */
+#define F_BYTE	 0x0001u /* operands of one byte, else 2, 4 or 8 by mode and prefixes */
+#define F_SRC8	 0x0002u /* the source is narrower: MOVZX and its like */
+#define F_SRC16	 0x0004u
+#define F_SRC32	 0x0008u /* but 16 bits with a prefix 66, as the SDM says; AMD's CPUs read 32 */
+#define F_IMM8	 0x0010u
+#define F_IMMZ	 0x0020u /* 2 or 4 bytes: never 8 */
+#define F_LOCK	 0x0040u /* LOCK is legal if the destination is memory */
+#define F_MEM	 0x0080u /* another instruction, or none, if ModRM names a register */
+#define F_NP	 0x0100u /* 66, F2 and F3 make it another instruction */
+#define F_NOREP	 0x0200u /* F2 and F3 make it another instruction */
+#define F_64	 0x0400u /* only in 64-bit mode */
+#define F_NO64	 0x0800u /* only outside of it */
+#define F_DEF64	 0x1000u /* 64 bits by default in 64-bit mode, and never 32 there */
+#define F_DWORD	 0x2000u /* 4 bytes, or 8 with REX.W */
+#define F_PAIR	 0x4000u /* 8 bytes, or 16 with REX.W */
+#define F_COUNT	 0x8000u /* the immediate is a byte that is not extended: a count, a bit number */
+
+/* Flags of vector forms: the bytes in memory, if not a whole register, and more. */
+#define V_4	 0x0001u
+#define V_8	 0x0002u
+#define V_DWORD	 0x0004u /* 4, or 8 with W */
+#define V_SHORT	 0x0008u /* VEX.L must be 0 */
+#define V_HALVES 0x0010u /* VEX.vvvv names the register with the other half */
 
 struct form {
 	uint8_t op, shape;
@@ -63,6 +74,7 @@ _Static_assert(sizeof(struct form) == 4, "the tables are meant to stay in the ca
 /* clang-format off */
 #define FORM(op, shape, fl)	{OP_##op, SHAPE_##shape, fl}
 #define GROUP(n)		{n, SHAPE_GROUP, 0}
+#define VECTOR(n)		{n, SHAPE_VECTOR, 0}
 #define PAIR(at, op, shape, fl)                                                                    \
 	[at] = FORM(op, shape, (fl) | F_BYTE), [(at) + 1] = FORM(op, shape, fl)
 #define ALU(at, op, fl)		PAIR(at, op, RM_R, fl), PAIR((at) + 2, op, R_RM, 0)
@@ -88,10 +100,40 @@ _Static_assert(sizeof(struct form) == 4, "the tables are meant to stay in the ca
 	FORM(TEST, RM_IMM, (fl) | (imm)), FORM(TEST, RM_IMM, (fl) | (imm)),                        \
 	FORM(NOT, RM, F_LOCK | (fl)), FORM(NEG, RM, F_LOCK | (fl)) }
 
+/* Vector groups: forms without prefix, with 66, F3, F2; loads (XMM_RM) and stores (RM_XMM). */
+#define LOAD(op, fl)		FORM(op, XMM_RM, fl)
+#define STORE(op, fl)		FORM(op, RM_XMM, fl)
+
+enum vector_group {
+	VECTOR_10, VECTOR_11, VECTOR_12, VECTOR_13, VECTOR_16, VECTOR_17, VECTOR_28, VECTOR_29,
+	VECTOR_2B, VECTOR_6E, VECTOR_6F, VECTOR_7E, VECTOR_7F, VECTOR_D6, VECTOR_E7, VECTOR_F0,
+	VECTOR_38_2A,
+};
+
+static const struct form vectors[][4] = {
+	[VECTOR_10] = {LOAD(MOVU, 0), LOAD(MOVU, 0), LOAD(MOVLOW, V_4), LOAD(MOVLOW, V_8)},
+	[VECTOR_11] = {STORE(MOVU, 0), STORE(MOVU, 0), STORE(MOVLOW, V_4), STORE(MOVLOW, V_8)},
+	[VECTOR_12] = {LOAD(MOVL, V_8 | V_SHORT | V_HALVES), LOAD(MOVL, V_8 | V_SHORT | V_HALVES)},
+	[VECTOR_13] = {STORE(MOVL, V_8 | V_SHORT), STORE(MOVL, V_8 | V_SHORT)},
+	[VECTOR_16] = {LOAD(MOVH, V_8 | V_SHORT | V_HALVES), LOAD(MOVH, V_8 | V_SHORT | V_HALVES)},
+	[VECTOR_17] = {STORE(MOVH, V_8 | V_SHORT), STORE(MOVH, V_8 | V_SHORT)},
+	[VECTOR_28] = {LOAD(MOVA, 0), LOAD(MOVA, 0)},
+	[VECTOR_29] = {STORE(MOVA, 0), STORE(MOVA, 0)},
+	[VECTOR_2B] = {STORE(MOVA, 0), STORE(MOVA, 0)},
+	[VECTOR_6E] = {[1] = LOAD(MOVLOW, V_DWORD | V_SHORT)},
+	[VECTOR_6F] = {[1] = LOAD(MOVA, 0), LOAD(MOVU, 0)},
+	[VECTOR_7E] = {[1] = STORE(MOVLOW, V_DWORD | V_SHORT), LOAD(MOVLOW, V_8 | V_SHORT)},
+	[VECTOR_7F] = {[1] = STORE(MOVA, 0), STORE(MOVU, 0)},
+	[VECTOR_D6] = {[1] = STORE(MOVLOW, V_8 | V_SHORT)},
+	[VECTOR_E7] = {[1] = STORE(MOVA, 0)},
+	[VECTOR_F0] = {[3] = LOAD(MOVU, 0)},
+	[VECTOR_38_2A] = {[1] = LOAD(MOVA, 0)},
+};
+
 enum group {
 	GROUP_80, GROUP_81, GROUP_82, GROUP_83, GROUP_8F, GROUP_C0, GROUP_C1, GROUP_C6, GROUP_C7,
-	GROUP_D0, GROUP_D1, GROUP_D2, GROUP_D3, GROUP_F6, GROUP_F7, GROUP_FE, GROUP_FF, GROUP_0FBA,
-	GROUP_0FC7,
+	GROUP_D0, GROUP_D1, GROUP_D2, GROUP_D3, GROUP_F6, GROUP_F7, GROUP_FE, GROUP_FF, GROUP_0F0D,
+	GROUP_0F18, GROUP_0FAE, GROUP_0FAE66, GROUP_0FBA, GROUP_0FC7,
 };
 
 static const struct form groups[][8] = {
@@ -112,6 +154,15 @@ static const struct form groups[][8] = {
 	[GROUP_F7] = TEST_GROUP(0, F_IMMZ),
 	[GROUP_FE] = {FORM(INC, RM, F_LOCK | F_BYTE), FORM(DEC, RM, F_LOCK | F_BYTE)},
 	[GROUP_FF] = {FORM(INC, RM, F_LOCK), FORM(DEC, RM, F_LOCK), [6] = FORM(PUSH, RM, F_DEF64)},
+	[GROUP_0F0D] = {EIGHT(0, PREFETCH, RM, F_MEM | F_BYTE)},
+	[GROUP_0F18] = {
+		FORM(PREFETCH, RM, F_MEM | F_BYTE), FORM(PREFETCH, RM, F_MEM | F_BYTE),
+		FORM(PREFETCH, RM, F_MEM | F_BYTE), FORM(PREFETCH, RM, F_MEM | F_BYTE)},
+	[GROUP_0FAE] = {[7] = FORM(FLUSH, RM, F_MEM | F_NP | F_BYTE)},
+	/* With 66; nothing else of the group is left then. */
+	[GROUP_0FAE66] = {
+		[6] = FORM(FLUSH, RM, F_MEM | F_NOREP | F_BYTE),
+		FORM(FLUSH, RM, F_MEM | F_NOREP | F_BYTE)},
 	[GROUP_0FBA] = {
 		[4] = FORM(BT, RM_IMM, F_COUNT), FORM(BTS, RM_IMM, F_COUNT | F_LOCK),
 		FORM(BTR, RM_IMM, F_COUNT | F_LOCK), FORM(BTC, RM_IMM, F_COUNT | F_LOCK)},
@@ -160,8 +211,23 @@ static const struct form maps[2][256] = {{
 						 [0xff] = GROUP(GROUP_FF),
 					 },
 	{
+		[0x0d] = GROUP(GROUP_0F0D),
+		[0x10] = VECTOR(VECTOR_10),
+		[0x11] = VECTOR(VECTOR_11),
+		[0x12] = VECTOR(VECTOR_12),
+		[0x13] = VECTOR(VECTOR_13),
+		[0x16] = VECTOR(VECTOR_16),
+		[0x17] = VECTOR(VECTOR_17),
+		[0x18] = GROUP(GROUP_0F18),
+		[0x28] = VECTOR(VECTOR_28),
+		[0x29] = VECTOR(VECTOR_29),
+		[0x2b] = VECTOR(VECTOR_2B),
 		EIGHT(0x40, CMOV, R_RM, 0),
 		EIGHT(0x48, CMOV, R_RM, 0),
+		[0x6e] = VECTOR(VECTOR_6E),
+		[0x6f] = VECTOR(VECTOR_6F),
+		[0x7e] = VECTOR(VECTOR_7E),
+		[0x7f] = VECTOR(VECTOR_7F),
 		EIGHT(0x90, SETCC, RM, F_BYTE),
 		EIGHT(0x98, SETCC, RM, F_BYTE),
 		[0xa3] = FORM(BT, RM_R, 0),
@@ -170,6 +236,7 @@ static const struct form maps[2][256] = {{
 		[0xab] = FORM(BTS, RM_R, F_LOCK),
 		[0xac] = FORM(SHRD, RM_R_IMM, F_COUNT),
 		[0xad] = FORM(SHRD, RM_R_CL, 0),
+		[0xae] = GROUP(GROUP_0FAE),
 		PAIR(0xb0, CMPXCHG, RM_R, F_LOCK),
 		[0xb3] = FORM(BTR, RM_R, F_LOCK),
 		[0xb6] = FORM(MOVZX, R_RM, F_SRC8),
@@ -181,11 +248,17 @@ static const struct form maps[2][256] = {{
 		PAIR(0xc0, XADD, RM_R, F_LOCK),
 		[0xc3] = FORM(MOVNTI, RM_R, F_MEM | F_NP | F_DWORD),
 		[0xc7] = GROUP(GROUP_0FC7),
+		[0xd6] = VECTOR(VECTOR_D6),
+		[0xe7] = VECTOR(VECTOR_E7),
+		[0xf0] = VECTOR(VECTOR_F0),
 	}};
 
 static const struct form map_0f38[256] = {
+	[0x2a] = VECTOR(VECTOR_38_2A),
 	[0xf0] = FORM(MOVBE, R_RM, F_MEM | F_NOREP),
 	[0xf1] = FORM(MOVBE, RM_R, F_MEM | F_NOREP),
+	[0xf8] = FORM(MOVDIR64B, ES_RM, F_MEM | F_NOREP),
+	[0xf9] = FORM(MOVDIRI, RM_R, F_MEM | F_NP | F_DWORD),
 };
 
 /*
@@ -243,6 +316,8 @@ struct decoder {
 	unsigned rex;
 	uint8_t opcode;
 	uint8_t modrm;
+	bool vex, vex_256;
+	uint8_t pp, vvvv; /* of VEX; vvvv not inverted any more */
 };
 
 /* b ? x : y by arithmetic, where the compiler would make a branch of it. */
@@ -447,6 +522,40 @@ static void take_operands(struct decoder *d, const struct form *form, struct ins
 	}
 }
 
+static uint8_t vector_size(const struct decoder *d, unsigned flags)
+{
+	if (flags & V_4)
+		return 4;
+	if (flags & V_8)
+		return 8;
+	if (flags & V_DWORD)
+		return d->rex & REX_W ? 8 : 4;
+	return d->vex_256 ? 32 : 16;
+}
+
+#define DIRECT_STORE 64u /* bytes */
+
+/* The operands of a form with more than 8 bytes: vectors, and MOVDIR64B. */
+static void take_wide(struct decoder *d, const struct form *form, struct insn *insn)
+{
+	bool load = form->shape != SHAPE_RM_XMM;
+	uint8_t number = (uint8_t)((d->modrm >> 3 & 7u) | (d->rex & REX_R) << 1);
+	struct operand *reg = load ? &insn->dst : &insn->src;
+
+	if (form->shape == SHAPE_ES_RM) {
+		insn->size = DIRECT_STORE;
+		*reg = (struct operand){OPERAND_ES, number, DIRECT_STORE};
+	} else {
+		insn->size = vector_size(d, form->flags);
+		insn->vex = d->vex;
+		*reg = (struct operand){OPERAND_VECTOR, number, insn->size == 32 ? 32 : 16};
+		if (form->flags & V_HALVES)
+			insn->third = (struct operand){
+				OPERAND_VECTOR, d->vex ? d->vvvv : number, 16};
+	}
+	take_rm(d, &insn->mem, insn->size, load ? &insn->src : &insn->dst);
+}
+
 /* The operands of a form without ModRM. */
 static void take_implicit(struct decoder *d, const struct form *form, struct insn *insn)
 {
@@ -486,6 +595,52 @@ static void take_implicit(struct decoder *d, const struct form *form, struct ins
 	}
 }
 
+/* What isn't an instruction of ours. */
+static const struct form none;
+
+/*
+ * VEX behind C4 or C5, and the opcode's entry. Outside of 64-bit mode these are LES and LDS, unless a
+ * register follows. SDM vol. 2A "The VEX Prefix".
+ */
+static const struct form *take_vex(struct decoder *d)
+{
+	bool wide = d->mode == INSN_MODE_64, three = d->opcode == 0xc4;
+	uint8_t first = take_byte(d), last = first, map = 1;
+	const struct form *form;
+
+	if (!wide && first < 0xc0)
+		return &none;
+	if (three) {
+		map = first & 0x1f;
+		last = take_byte(d);
+	}
+	d->opcode = take_byte(d);
+	d->vex = true;
+	d->vex_256 = last & 4;
+	d->pp = last & 3;
+	d->vvvv = ~last >> 3 & (wide ? 15 : 7);
+	/* With two bytes R is alone, with three W is where R is with two. */
+	d->rex = 0;
+	if (wide)
+		d->rex = (~first >> 5 & (three ? 7u : 4u)) | (three && last & 0x80 ? REX_W : 0);
+	if (map != 1 && map != 2)
+		return &none;
+	form = map == 1 ? &maps[1][d->opcode] : &map_0f38[d->opcode];
+	return form->shape == SHAPE_VECTOR ? form : &none;
+}
+
+/* Without VEX the prefixes do its work: F2 and F3, of which the last one counts, before 66. */
+static unsigned mandatory_prefix(const struct decoder *d)
+{
+	if (d->vex)
+		return d->pp;
+	if (d->prefixes & INSN_REP)
+		return 2;
+	if (d->prefixes & INSN_REPNE)
+		return 3;
+	return d->prefixes & INSN_OPSIZE ? 1 : 0;
+}
+
 /* The form of the opcode behind the prefixes, with d->modrm read where it has one. */
 static const struct form *take_form(struct decoder *d)
 {
@@ -498,12 +653,42 @@ static const struct form *take_form(struct decoder *d)
 	if (two && d->opcode == 0x38) {
 		d->opcode = take_byte(d);
 		form = &map_0f38[d->opcode];
+	} else if (!two && (d->opcode & 0xfe) == 0xc4) {
+		form = take_vex(d);
 	}
 	if (form->shape != SHAPE_NONE && form->shape < SHAPE_A_OFFS)
 		d->modrm = take_byte(d);
-	if (form->shape == SHAPE_GROUP)
-		form = &groups[form->op][d->modrm >> 3 & 7];
+	if (form->shape == SHAPE_VECTOR)
+		return &vectors[form->op][mandatory_prefix(d)];
+	if (form->shape == SHAPE_GROUP) {
+		unsigned group = form->op;
+
+		if (group == GROUP_0FAE && d->prefixes & INSN_OPSIZE)
+			group = GROUP_0FAE66;
+		form = &groups[group][d->modrm >> 3 & 7];
+	}
 	return form;
+}
+
+static bool is_vector(const struct form *form)
+{
+	return form->shape == SHAPE_XMM_RM || form->shape == SHAPE_RM_XMM;
+}
+
+/* As check_form, for vectors: they have flags of their own. */
+static enum insn_status check_vector(const struct decoder *d, unsigned flags)
+{
+	if (d->modrm >> 6 == 3)
+		return INSN_UNSUPPORTED;
+	if (d->prefixes & INSN_LOCK)
+		return INSN_INVALID;
+	if (!d->vex)
+		return INSN_OK;
+	if (d->prefixes & (INSN_REP | INSN_REPNE | INSN_OPSIZE | INSN_REX))
+		return INSN_INVALID;
+	if ((flags & V_SHORT && d->vex_256) || (!(flags & V_HALVES) && d->vvvv))
+		return INSN_INVALID;
+	return INSN_OK;
 }
 
 /* What the prefixes, the mode and the kind of operand forbid. */
@@ -515,11 +700,15 @@ static enum insn_status check_form(const struct decoder *d, const struct form *f
 
 	if (form->shape == SHAPE_NONE)
 		return INSN_UNSUPPORTED;
+	if (is_vector(form))
+		return check_vector(d, flags);
 	if (!(flags & (F_NO64 | F_64 | F_NP | F_NOREP | F_MEM) || prefixes & INSN_LOCK))
 		return INSN_OK;
 	if (flags & (d->mode == INSN_MODE_64 ? F_NO64 : F_64))
 		return d->mode == INSN_MODE_64 ? INSN_INVALID : INSN_UNSUPPORTED;
 	if ((flags & F_NP && prefixes & INSN_OPSIZE) || (flags & (F_NP | F_NOREP) && reps))
+		return INSN_UNSUPPORTED;
+	if (form->shape == SHAPE_ES_RM && !(prefixes & INSN_OPSIZE))
 		return INSN_UNSUPPORTED;
 	if (reg && flags & F_MEM)
 		return INSN_UNSUPPORTED;
@@ -556,8 +745,10 @@ enum insn_status insn_decode_window(
 		.cc = d.opcode & 0xf,
 		.prefixes = (uint8_t)d.prefixes,
 		.mem = {VSEG_DS, INSN_NO_REG, INSN_NO_REG, 0, (uint8_t)address_size(&d), 0}};
-	if (form->shape < SHAPE_A_OFFS)
+	if (form->shape < SHAPE_ES_RM)
 		take_operands(&d, form, ret);
+	else if (form->shape < SHAPE_A_OFFS)
+		take_wide(&d, form, ret);
 	else
 		take_implicit(&d, form, ret);
 	if (d.at > d.end)
@@ -586,7 +777,8 @@ const char *insn_op_name(unsigned op)
 		"cmp", "test", "not", "neg", "inc", "dec", "rol", "ror", "rcl", "rcr", "shl", "shr",
 		"sar", "shld", "shrd", "bt", "bts", "btr", "btc", "xadd", "xchg", "cmpxchg",
 		"cmpxchg8b", "mov", "movnti", "movzx", "movsx", "movbe", "cmov", "setcc", "push",
-		"pop", "movs", "stos", "lods", "scas", "cmps"};
+		"pop", "movs", "stos", "lods", "scas", "cmps", "mova", "movu", "movlow", "movl",
+		"movh", "movdiri", "movdir64b", "flush", "prefetch"};
 
 	_Static_assert(array_size(names) == OP_COUNT, "one name for each operation");
 	return op < OP_COUNT ? names[op] : "?";

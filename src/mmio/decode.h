@@ -79,6 +79,16 @@ enum insn_op {
 	OP_LODS,
 	OP_SCAS,
 	OP_CMPS,
+	/* Between memory and a vector register. Of loads all but MOVL and MOVH zero what is above. */
+	OP_MOVA,   /* whole register, the address must be aligned: MOVAPS, MOVDQA, MOVNTPS... */
+	OP_MOVU,   /* whole register: MOVUPS, MOVDQU, LDDQU... */
+	OP_MOVLOW, /* the low 4 or 8 bytes: MOVSS, MOVSD, MOVD, MOVQ */
+	OP_MOVL,   /* bytes 7:0: MOVLPS, MOVLPD */
+	OP_MOVH,   /* bytes 15:8: MOVHPS, MOVHPD */
+	OP_MOVDIRI,
+	OP_MOVDIR64B,
+	OP_FLUSH,    /* CLFLUSH, CLFLUSHOPT, CLWB */
+	OP_PREFETCH, /* any hint */
 	OP_COUNT
 };
 
@@ -87,11 +97,13 @@ const char *insn_op_name(unsigned op);
 
 enum operand_kind {
 	OPERAND_NONE,
-	OPERAND_REG,  /* the low size bytes of a general register */
-	OPERAND_HIGH, /* AH, CH, DH, BH: byte 1 of reg, which is 0 to 3 */
-	OPERAND_MEM,  /* at mem */
-	OPERAND_SI,   /* string source: mem.seg and rSI */
-	OPERAND_DI,   /* string destination: ES and rDI */
+	OPERAND_REG,	/* the low size bytes of a general register */
+	OPERAND_HIGH,	/* AH, CH, DH, BH: byte 1 of reg, which is 0 to 3 */
+	OPERAND_MEM,	/* at mem */
+	OPERAND_SI,	/* string source: mem.seg and rSI */
+	OPERAND_DI,	/* string destination: ES and rDI */
+	OPERAND_ES,	/* at ES : reg, of the address size: MOVDIR64B's destination */
+	OPERAND_VECTOR, /* XMM or YMM reg: size 16, or 32 */
 	OPERAND_IMM, /* imm, sign-extended to 64 bits; a count or bit number is one byte as it is */
 };
 
@@ -123,7 +135,8 @@ struct insn_mem {
 #define INSN_REX_W    0x80u
 
 /*
- * dst is operand 1 of the manuals, src operand 2, third operand 3 (the count of SHLD and SHRD).
+ * dst is operand 1 of the manuals, src operand 2, third operand 3 (the count of SHLD and SHRD). But
+ * MOVL and MOVH have in third the register that the other half of dst comes from, with VEX another one.
  * Implicit operands that op names are not listed: the stack of PUSH and POP, rAX of CMPXCHG,
  * rDX:rAX and rCX:rBX of CMPXCHG8B, rCX of repeated strings.
  */
@@ -133,6 +146,7 @@ struct insn {
 	uint8_t size; /* effective operand size in bytes; each operand has its own too */
 	uint8_t cc;   /* condition of CMOV and SETCC, as encoded */
 	uint8_t prefixes;
+	bool vex; /* encoded with VEX: loads zero the register above their size */
 	struct operand dst, src, third;
 	struct insn_mem mem;
 	uint64_t imm;

@@ -41,8 +41,7 @@ void emulate_set_flags(struct emulation *em, uint64_t old, uint64_t flags)
 		vcpu_set(&em->vm->vcpu, VREG_RFLAGS, flags);
 }
 
-/* Translates the ModRM operand, and refuses if that isn't what the exit is about. */
-static int resolve(struct emulation *em, unsigned size, enum gva_access access, struct span *ret)
+int emulate_resolve(struct emulation *em, unsigned size, enum gva_access access, struct span *ret)
 {
 	uint64_t offset = access_offset(em);
 	int err = access_resolve(em, em->insn->mem.seg, offset, size, access, ret);
@@ -68,7 +67,7 @@ static int run_load(struct emulation *em)
 	const struct insn *insn = em->insn;
 	uint64_t value, flags;
 	struct span s;
-	int err = resolve(em, insn->src.size, GVA_READ, &s);
+	int err = emulate_resolve(em, insn->src.size, GVA_READ, &s);
 
 	if (!err)
 		err = access_read_value(em, &s, &value);
@@ -108,7 +107,7 @@ static int run_store(struct emulation *em)
 	const struct insn *insn = em->insn;
 	struct span s;
 	uint64_t value;
-	int err = resolve(em, insn->dst.size, GVA_WRITE, &s);
+	int err = emulate_resolve(em, insn->dst.size, GVA_WRITE, &s);
 
 	if (err)
 		return err;
@@ -240,15 +239,12 @@ static int run_exchange_pair(struct emulation *em)
 	unsigned size = em->insn->size, high_bits = size * 4;
 	struct span s;
 	bool equal;
-	int err = resolve(em, size, GVA_WRITE, &s);
+	int err;
 
-	if (err)
-		return err;
-	if (size == 16 && !is_aligned(s.linear, 16)) {
-		vcpu_raise_error(v, VECTOR_GP, 0);
-		return -E_FAULT;
-	}
-	err = access_read(em, &s, old);
+	em->align = size == 16 ? 16 : 0;
+	err = emulate_resolve(em, size, GVA_WRITE, &s);
+	if (!err)
+		err = access_read(em, &s, old);
 	if (err)
 		return err;
 	if (size == 8) {
@@ -269,6 +265,37 @@ static int run_exchange_pair(struct emulation *em)
 		set_pair(em, GPR_RAX, GPR_RDX, old);
 	emulate_set_flags(em, flags, equal ? flags | FLAG_ZF : flags & ~FLAG_ZF);
 	return 0;
+}
+
+/* 64 bytes to an aligned address in ES; the manuals call it one store, but no bus of ours has that. */
+static int run_direct_store(struct emulation *em)
+{
+	const struct insn *insn = em->insn;
+	uint64_t mask = size_mask(insn->mem.address_size);
+	uint64_t offset = vcpu_read_gpr(&em->vm->vcpu, insn->dst.reg) & mask;
+	uint8_t data[SPAN_MAX];
+	struct span from, to;
+	int err;
+
+	em->align = insn->size;
+	err = access_resolve(em, VSEG_ES, offset, insn->size, GVA_WRITE, &to);
+	em->align = 0;
+	if (!err)
+		err = access_resolve(
+			em, insn->mem.seg, access_offset(em), insn->size, GVA_READ, &from);
+	if (!err && !em->matched)
+		err = -E_DENIED;
+	if (!err)
+		err = access_read(em, &from, data);
+	return err ? err : access_write(em, &to, data);
+}
+
+/* Memory of devices isn't cached by us: nothing to do, but for the permissions of a read. */
+static int run_flush(struct emulation *em)
+{
+	struct span s;
+
+	return emulate_resolve(em, 1, GVA_READ, &s);
 }
 
 /* Bytes of the stack pointer: by the mode, or the size of the stack segment. */
@@ -334,8 +361,12 @@ static int run(struct emulation *em, bool *ret_again)
 {
 	const struct insn *insn = em->insn;
 
-	if (insn->op >= OP_MOVS)
+	if (insn->op >= OP_MOVS && insn->op <= OP_CMPS)
 		return emulate_string(em, ret_again);
+	if (insn->op >= OP_MOVA && insn->op <= OP_MOVH)
+		return emulate_vector(em);
+	if (insn->op == OP_MOVDIR64B)
+		return run_direct_store(em);
 	if (insn->src.kind == OPERAND_MEM)
 		return run_load(em);
 	if (insn->dst.kind != OPERAND_MEM)
@@ -343,9 +374,14 @@ static int run(struct emulation *em, bool *ret_again)
 	switch (insn->op) {
 	case OP_MOV:
 	case OP_MOVNTI:
+	case OP_MOVDIRI:
 	case OP_MOVBE:
 	case OP_SETCC:
 		return run_store(em);
+	case OP_FLUSH:
+		return run_flush(em);
+	case OP_PREFETCH:
+		return 0; /* a hint, which never faults */
 	case OP_CMPXCHG8B:
 		return run_exchange_pair(em);
 	case OP_PUSH:

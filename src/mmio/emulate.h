@@ -23,6 +23,16 @@ enum emulate_result emulate_run(struct emulation *em) must_check;
 /* The string instructions, for emulate_run only. 0, -E_FAULT, -E_DENIED; *ret_again as above. */
 int emulate_string(struct emulation *em, bool *ret_again) must_check;
 
+/* Moves between memory and vector registers, for emulate_run only. 0, -E_FAULT, -E_DENIED. */
+int emulate_vector(struct emulation *em) must_check;
+
+/*
+ * Translates the ModRM operand. -E_FAULT: an exception is raised; -E_DENIED: it isn't what the exit
+ * is about.
+ */
+int emulate_resolve(
+	struct emulation *em, unsigned size, enum gva_access access, struct span *ret) must_check;
+
 /* A register operand's value, and a result into a register operand. */
 uint64_t emulate_get_operand(struct emulation *em, const struct operand *o);
 void emulate_set_operand(struct emulation *em, const struct operand *o, uint64_t value);

@@ -24,7 +24,7 @@
 #define DIFFERS_MEMORY	  0x40u /* base, index, scale, displacement, address size */
 #define DIFFERS_SEGMENT	  0x80u
 
-#define DEFECTS		  6u
+#define DEFECTS		  9u
 
 struct second {
 	csh handle;
@@ -80,8 +80,10 @@ static void pool_free(void *p)
 
 #define REG(name, number, size) [X86_REG_##name] = {OPERAND_REG, number, size}
 #define HIGH(name, number)	[X86_REG_##name] = {OPERAND_HIGH, number, 1}
-#define SIZES(b, w, d, q, n)	REG(b, n, 1), REG(w, n, 2), REG(d, n, 4), REG(q, n, 8)
-#define NUMBERED(name, n)	SIZES(name##B, name##W, name##D, name, n)
+#define VECTOR(n)                                                                                  \
+	[X86_REG_XMM##n] = {OPERAND_VECTOR, n, 16}, [X86_REG_YMM##n] = {OPERAND_VECTOR, n, 32}
+#define SIZES(b, w, d, q, n) REG(b, n, 1), REG(w, n, 2), REG(d, n, 4), REG(q, n, 8)
+#define NUMBERED(name, n)    SIZES(name##B, name##W, name##D, name, n)
 
 static const struct operand registers[] = {
 	SIZES(AL, AX, EAX, RAX, GPR_RAX),
@@ -104,6 +106,22 @@ static const struct operand registers[] = {
 	HIGH(CH, 1),
 	HIGH(DH, 2),
 	HIGH(BH, 3),
+	VECTOR(0),
+	VECTOR(1),
+	VECTOR(2),
+	VECTOR(3),
+	VECTOR(4),
+	VECTOR(5),
+	VECTOR(6),
+	VECTOR(7),
+	VECTOR(8),
+	VECTOR(9),
+	VECTOR(10),
+	VECTOR(11),
+	VECTOR(12),
+	VECTOR(13),
+	VECTOR(14),
+	VECTOR(15),
 	REG(EIP, INSN_RIP, 4),
 	REG(RIP, INSN_RIP, 8),
 };
@@ -211,7 +229,66 @@ static const uint16_t string_id[][4] = {
 	[OP_CMPS - OP_MOVS] = STRING_SIZES(CMPS),
 };
 
+/* Operations of ours that have several names, by what the data is meant to be, and by VEX. */
+#define NAMED(op, name)                                                                            \
+	{                                                                                          \
+		OP_##op, X86_INS_##name                                                            \
+	}
+#define VECTOR_NAMED(op, name) NAMED(op, name), NAMED(op, V##name)
+
+static const struct {
+	uint8_t op;
+	uint16_t id;
+} group_names[] = {
+	VECTOR_NAMED(MOVA, MOVAPS),
+	VECTOR_NAMED(MOVA, MOVAPD),
+	VECTOR_NAMED(MOVA, MOVDQA),
+	VECTOR_NAMED(MOVA, MOVNTPS),
+	VECTOR_NAMED(MOVA, MOVNTPD),
+	VECTOR_NAMED(MOVA, MOVNTDQ),
+	VECTOR_NAMED(MOVA, MOVNTDQA),
+	VECTOR_NAMED(MOVU, MOVUPS),
+	VECTOR_NAMED(MOVU, MOVUPD),
+	VECTOR_NAMED(MOVU, MOVDQU),
+	VECTOR_NAMED(MOVU, LDDQU),
+	VECTOR_NAMED(MOVLOW, MOVSS),
+	VECTOR_NAMED(MOVLOW, MOVSD),
+	VECTOR_NAMED(MOVLOW, MOVD),
+	VECTOR_NAMED(MOVLOW, MOVQ),
+	VECTOR_NAMED(MOVL, MOVLPS),
+	VECTOR_NAMED(MOVL, MOVLPD),
+	VECTOR_NAMED(MOVH, MOVHPS),
+	VECTOR_NAMED(MOVH, MOVHPD),
+	NAMED(FLUSH, CLFLUSH),
+	NAMED(FLUSH, CLFLUSHOPT),
+	NAMED(FLUSH, CLWB),
+	NAMED(PREFETCH, PREFETCH),
+	NAMED(PREFETCH, PREFETCHW),
+	NAMED(PREFETCH, PREFETCHNTA),
+	NAMED(PREFETCH, PREFETCHT0),
+	NAMED(PREFETCH, PREFETCHT1),
+	NAMED(PREFETCH, PREFETCHT2),
+};
+
+static bool is_string(const struct insn *insn)
+{
+	return insn->op >= OP_MOVS && insn->op <= OP_CMPS;
+}
+
+static bool is_half(const struct insn *insn)
+{
+	return (insn->op == OP_MOVL || insn->op == OP_MOVH) && insn->third.kind == OPERAND_VECTOR;
+}
+
 /* ---- comparison ---- */
+
+static bool is_named(unsigned id, unsigned op)
+{
+	for (unsigned i = 0; i < array_size(group_names); i++)
+		if (group_names[i].op == op && group_names[i].id == id)
+			return true;
+	return false;
+}
 
 static bool same_string(unsigned id, const struct insn *ours)
 {
@@ -237,7 +314,9 @@ static bool same_operation(unsigned id, const struct insn *ours)
 	case OP_SHL:
 		return id == X86_INS_SHL || id == X86_INS_SAL;
 	default:
-		return ours->op >= OP_MOVS ? same_string(id, ours) : id == plain_id[ours->op];
+		if (is_string(ours))
+			return same_string(id, ours);
+		return ours->op > OP_CMPS ? is_named(id, ours->op) : id == plain_id[ours->op];
 	}
 }
 
@@ -247,7 +326,7 @@ static bool same_repeat(const cs_x86 *x, const struct insn *ours)
 	unsigned rep = ours->prefixes & (INSN_REP | INSN_REPNE);
 	unsigned theirs = x->prefix[0];
 
-	if (ours->op < OP_MOVS)
+	if (!is_string(ours))
 		return true;
 	return theirs == (!rep ? 0 : rep & INSN_REP ? X86_PREFIX_REP : X86_PREFIX_REPNE);
 }
@@ -310,6 +389,7 @@ static unsigned compare_operand(const struct second *s, const struct insn *ours,
 	switch (o->kind) {
 	case OPERAND_REG:
 	case OPERAND_HIGH:
+	case OPERAND_VECTOR:
 		reg = register_of(theirs->reg);
 		if (theirs->type != X86_OP_REG || reg.kind != o->kind || reg.reg != o->reg)
 			return DIFFERS_OPERANDS;
@@ -325,16 +405,24 @@ static unsigned compare_operand(const struct second *s, const struct insn *ours,
 		differs = o->kind == OPERAND_MEM
 				  ? compare_memory(&theirs->mem, &ours->mem, s->mode)
 				  : compare_string_memory(&theirs->mem, ours, o, s->mode);
+		/* A whole line, or a byte of it. */
+		if (ours->op == OP_FLUSH || ours->op == OP_PREFETCH)
+			return differs;
 		return theirs->size == o->size ? differs : differs | DIFFERS_SIZE;
 	}
 }
 
 static unsigned compare_operands(const struct second *s, const struct insn *ours)
 {
-	const struct operand list[3] = {ours->dst, ours->src, ours->third};
+	struct operand list[3] = {ours->dst, ours->src, ours->third};
 	const cs_x86 *x = &s->detail.x86;
 	unsigned n = 0, differs = 0;
 
+	/* The other half comes from the destination itself, or with VEX from an operand before memory. */
+	if (is_half(ours)) {
+		list[1] = ours->vex ? ours->third : ours->src;
+		list[2] = ours->vex ? ours->src : (struct operand){.kind = OPERAND_NONE};
+	}
 	while (n < array_size(list) && list[n].kind != OPERAND_NONE)
 		n++;
 	/* A shift by one has no operand for it. */
@@ -418,6 +506,31 @@ static bool is_wide_stack(const struct second *s, const uint8_t *bytes, const st
 	       s->detail.x86.operands[0].size == 2;
 }
 
+/* The prefix that makes another instruction of the opcode is only seen where nothing comes between. */
+static bool is_lost_prefix(const struct second *s, const uint8_t *bytes, const struct insn *ours)
+{
+	unsigned prefixes = ours->prefixes;
+	uint8_t meant = prefixes & INSN_REP ? 0xf3 : prefixes & INSN_REPNE ? 0xf2 : 0x66;
+
+	if (ours->vex || !(prefixes & (INSN_REP | INSN_REPNE | INSN_OPSIZE)) ||
+		!((ours->op >= OP_MOVA && ours->op <= OP_MOVH) || ours->op == OP_FLUSH))
+		return false;
+	return s->mode == INSN_MODE_16 || prefixes & INSN_REX_W ||
+	       last_prefix(bytes, s->mode) != meant;
+}
+
+static bool is_prefetch(const struct second *s, const uint8_t *bytes, const struct insn *ours)
+{
+	(void)s, (void)bytes;
+	return ours->op == OP_PREFETCH;
+}
+
+static bool is_direct_store(const struct second *s, const uint8_t *bytes, const struct insn *ours)
+{
+	(void)s, (void)bytes;
+	return ours->op == OP_MOVDIRI || ours->op == OP_MOVDIR64B;
+}
+
 /* Capstone must name an override that doesn't count, and ours one that does. */
 static bool is_lost_segment(const struct second *s, const uint8_t *bytes, const struct insn *ours)
 {
@@ -450,6 +563,14 @@ static const struct defect defects[] = {
 	{{"FS or GS is lost to a later override that means nothing in 64-bit mode",
 		 {0x64, 0x2e, 0x8b, 0x00}, 4, INSN_MODE_64},
 		DIFFERS_SEGMENT, is_lost_segment},
+	{{"MOVDIRI and MOVDIR64B are not known", {0x0f, 0x38, 0xf9, 0x00}, 4, INSN_MODE_64},
+		DIFFERS_REFUSED, is_direct_store},
+	{{"66, F2 and F3 of vector instructions are lost before other prefixes and in 16-bit code",
+		 {0xf3, 0x3e, 0x0f, 0x10, 0x00}, 5, INSN_MODE_64},
+		DIFFERS_OPERATION | DIFFERS_OPERANDS | DIFFERS_SIZE | DIFFERS_REFUSED,
+		is_lost_prefix},
+	{{"most of 0F 0D isn't known", {0x0f, 0x0d, 0x10}, 3, INSN_MODE_64}, DIFFERS_REFUSED,
+		is_prefetch},
 };
 
 _Static_assert(array_size(defects) == DEFECTS, "one counter for each");

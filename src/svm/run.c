@@ -13,7 +13,6 @@
 #include "hw/cpu.h"
 #include "svm/svm.h"
 
-#define CR4_OSFXSR  BIT(9)
 #define CPUID_XSAVE BIT(26) /* leaf 1 ECX */
 
 static void vmload(hpa_t at)

@@ -12,7 +12,6 @@
 #define CPUID_1_ECX_XSAVE BIT(26)
 #define FEATURE_LOCK	  BIT(0)
 #define FEATURE_VMX	  BIT(2) /* outside SMX operation */
-#define CR4_OSFXSR	  BIT(9)
 #define CR4_CET		  BIT(23)
 #define EPTP_WB		  6u
 #define EPTP_WALK4	  (3u << 3)

@@ -83,8 +83,8 @@ static bool is_one_of_ours(const char *name)
 		size_t n = strlen(ours);
 
 		if (!strcmp(name, ours) ||
-			(op >= OP_MOVS && x->opcode[0] != 0x0f && !strncmp(name, ours, n) &&
-				strchr("bwdq", name[n]) && !name[n + 1]))
+			(op >= OP_MOVS && op <= OP_CMPS && x->opcode[0] != 0x0f &&
+				!strncmp(name, ours, n) && strchr("bwdq", name[n]) && !name[n + 1]))
 			return true;
 	}
 	return false;

@@ -5,8 +5,8 @@
 #include <string.h>
 
 /* clang-format off */
-#define ONE(op, ext, fl, name)	{{op}, 1, ext, fl, name}
-#define TWO(op, ext, fl, name)	{{0x0f, op}, 2, ext, fl, name}
+#define ONE(op, ext, fl, name)	{{op}, 1, ext, fl, name, 0}
+#define TWO(op, ext, fl, name)	{{0x0f, op}, 2, ext, fl, name, 0}
 #define BOTH(op, ext, fl, name)	ONE(op, ext, (fl) | FORM_BYTE, name), ONE((op) + 1, ext, fl, name)
 #define ALU(op, fl, name)	BOTH(op, -1, fl, name), BOTH((op) + 2, -1, 0, name)
 #define IMM(ext, fl, name)                                                                         \
@@ -18,6 +18,12 @@
 	BOTH(0xc0, ext, FORM_IMM8, name), BOTH(0xd0, ext, 0, name), BOTH(0xd2, ext, 0, name)
 #define BIT_OP(op, ext, fl, name)                                                                  \
 	TWO(op, -1, (fl) | FORM_BITS, name), TWO(0xba, ext, (fl) | FORM_IMM8, name)
+#define VECTOR(op, prefix, fl, name)                                                               \
+	{{0x0f, op}, 2, -1, FORM_VECTOR | FORM_NP | FORM_MEMORY | (fl), name, prefix}
+#define HALF (FORM_SHORT | FORM_HALVES)
+#define LINE(op, ext, prefix, name)                                                                \
+	{{0x0f, op}, 2, ext, FORM_LINE | FORM_NP | FORM_MEMORY, name, prefix}
+#define PREFETCH(op, ext) TWO(op, ext, FORM_LINE | FORM_MEMORY, "prefetch")
 #define CC(n)                                                                                      \
 	TWO(0x40 + (n), -1, 0, "cmov"), TWO(0x90 + (n), -1, FORM_BYTE, "set")
 
@@ -55,8 +61,31 @@ const struct form forms[] = {
 	TWO(0xc7, 1, FORM_LOCK | FORM_PAIR | FORM_NOREP | FORM_MEMORY, "cmpxchg8b"),
 	CC(0), CC(1), CC(2), CC(3), CC(4), CC(5), CC(6), CC(7), CC(8), CC(9), CC(10), CC(11),
 	CC(12), CC(13), CC(14), CC(15),
-	{{0x0f, 0x38, 0xf0}, 3, -1, FORM_NOREP | FORM_MEMORY, "movbe"},
-	{{0x0f, 0x38, 0xf1}, 3, -1, FORM_NOREP | FORM_MEMORY, "movbe"},
+	{{0x0f, 0x38, 0xf0}, 3, -1, FORM_NOREP | FORM_MEMORY, "movbe", 0},
+	{{0x0f, 0x38, 0xf1}, 3, -1, FORM_NOREP | FORM_MEMORY, "movbe", 0},
+	{{0x0f, 0x38, 0xf9}, 3, -1, FORM_NP | FORM_MEMORY, "movdiri", 0},
+	{{0x0f, 0x38, 0xf8}, 3, -1, FORM_NP | FORM_MEMORY | FORM_DIRECT, "movdir64b", 0x66},
+	VECTOR(0x10, 0, 0, "movups"), VECTOR(0x10, 0x66, 0, "movupd"),
+	VECTOR(0x11, 0, 0, "movups"), VECTOR(0x11, 0x66, 0, "movupd"),
+	VECTOR(0x10, 0xf3, 0, "movss"), VECTOR(0x10, 0xf2, 0, "movsd"),
+	VECTOR(0x11, 0xf3, 0, "movss"), VECTOR(0x11, 0xf2, 0, "movsd"),
+	VECTOR(0x12, 0, HALF, "movlps"), VECTOR(0x12, 0x66, HALF, "movlpd"),
+	VECTOR(0x13, 0, FORM_SHORT, "movlps"), VECTOR(0x13, 0x66, FORM_SHORT, "movlpd"),
+	VECTOR(0x16, 0, HALF, "movhps"), VECTOR(0x16, 0x66, HALF, "movhpd"),
+	VECTOR(0x17, 0, FORM_SHORT, "movhps"), VECTOR(0x17, 0x66, FORM_SHORT, "movhpd"),
+	VECTOR(0x28, 0, FORM_ALIGN, "movaps"), VECTOR(0x28, 0x66, FORM_ALIGN, "movapd"),
+	VECTOR(0x29, 0, FORM_ALIGN, "movaps"), VECTOR(0x29, 0x66, FORM_ALIGN, "movapd"),
+	VECTOR(0x2b, 0, FORM_ALIGN, "movntps"), VECTOR(0x2b, 0x66, FORM_ALIGN, "movntpd"),
+	VECTOR(0x6e, 0x66, FORM_SHORT, "movd"), VECTOR(0x7e, 0x66, FORM_SHORT, "movd"),
+	VECTOR(0x7e, 0xf3, FORM_SHORT, "movq"), VECTOR(0xd6, 0x66, FORM_SHORT, "movq"),
+	VECTOR(0x6f, 0x66, FORM_ALIGN, "movdqa"), VECTOR(0x6f, 0xf3, 0, "movdqu"),
+	VECTOR(0x7f, 0x66, FORM_ALIGN, "movdqa"), VECTOR(0x7f, 0xf3, 0, "movdqu"),
+	VECTOR(0xe7, 0x66, FORM_ALIGN, "movntdq"), VECTOR(0xf0, 0xf2, 0, "lddqu"),
+	{{0x0f, 0x38, 0x2a}, 3, -1, FORM_VECTOR | FORM_NP | FORM_MEMORY | FORM_ALIGN, "movntdqa", 0x66},
+	PREFETCH(0x0d, 0), PREFETCH(0x0d, 1), PREFETCH(0x0d, 2), PREFETCH(0x0d, 3),
+	PREFETCH(0x0d, 4), PREFETCH(0x0d, 5), PREFETCH(0x0d, 6), PREFETCH(0x0d, 7),
+	PREFETCH(0x18, 0), PREFETCH(0x18, 1), PREFETCH(0x18, 2), PREFETCH(0x18, 3),
+	LINE(0xae, 7, 0, "clflush"), LINE(0xae, 7, 0x66, "clflushopt"), LINE(0xae, 6, 0x66, "clwb"),
 };
 /* clang-format on */
 const unsigned form_count = array_size(forms);
@@ -111,6 +140,10 @@ static void put_prefixes(struct sample *s, struct place *p, const struct layout 
 	uint8_t list[8];
 	unsigned n = 0, flags = s->form->flags;
 
+	/* Real mode knows no VEX. */
+	s->vex = flags & FORM_VECTOR && s->bits != 16 && one_in(2);
+	if (s->form->prefix && !s->vex)
+		list[n++] = s->form->prefix;
 	if (!(flags & FORM_NP) && one_in(4)) {
 		list[n++] = 0x66;
 		s->size = s->bits == 16 ? 4 : 2;
@@ -140,7 +173,7 @@ static void put_prefixes(struct sample *s, struct place *p, const struct layout 
 		list[n++] = 0xf0;
 		s->lock = true;
 	}
-	if (s->bits == 64 && one_in(12)) {
+	if (s->bits == 64 && !s->vex && one_in(12)) {
 		list[n++] = 0x40 | rng_next() % 16; /* doesn't count, unless it comes last */
 		s->stray_rex = true;
 	}
@@ -297,6 +330,10 @@ static uint64_t pick_target(const struct sample *s, uint64_t window)
 
 	if (s->form->flags & FORM_PAIR)
 		at &= ~15ull;
+	if (s->form->flags & FORM_ALIGN)
+		at &= ~31ull;
+	if (s->form->flags & FORM_DIRECT)
+		at = min_u64(at, GEN_WINDOW - 64);
 	return window + at;
 }
 
@@ -371,9 +408,45 @@ static unsigned rex_bits(const struct place *p, unsigned reg)
 	return rex || one_in(4) ? rex | 0x40 : 0;
 }
 
+/* VEX of two bytes where that says it all, and sometimes of three all the same; and the opcode. */
+static void put_vex(struct sample *s, unsigned rex, bool halves)
+{
+	static const uint8_t prefixes[4] = {0, 0x66, 0xf3, 0xf2};
+	unsigned pp = 0, map = s->form->opcodes - 1u, vvvv = 15, wide = rex & 8 ? 0x80 : 0;
+
+	while (prefixes[pp] != s->form->prefix)
+		pp++;
+	if (halves)
+		vvvv = s->bits == 64 ? rng_next() % 16 : 8 + rng_next() % 8;
+	s->vex_256 = !(s->form->flags & FORM_SHORT) && one_in(2);
+	if (map == 1 && !(rex & 11) && one_in(2)) {
+		put(s, 0xc5, 1);
+		put(s, (rex & 4 ? 0 : 0x80) | vvvv << 3 | (s->vex_256 ? 4 : 0) | pp, 1);
+	} else {
+		put(s, 0xc4, 1);
+		put(s, ((~rex & 7) << 5) | map, 1);
+		put(s, wide | vvvv << 3 | (s->vex_256 ? 4 : 0) | pp, 1);
+	}
+	put(s, s->form->opcode[s->form->opcodes - 1], 1);
+}
+
+/* Prefix REX, or VEX instead, and the opcode. */
+static void put_opcode(struct sample *s, const struct place *p, unsigned reg)
+{
+	unsigned rex = s->bits == 64 ? rex_bits(p, reg) : 0;
+
+	if (s->vex) {
+		put_vex(s, rex, s->form->flags & FORM_HALVES);
+		return;
+	}
+	put(s, rex, rex ? 1 : 0);
+	for (unsigned i = 0; i < s->form->opcodes; i++)
+		put(s, s->form->opcode[i], 1);
+}
+
 static bool make_modrm(struct sample *s, struct place *p, const struct layout *l)
 {
-	unsigned regs = s->bits == 64 ? 16 : 8, flags = s->form->flags, rex, rm_len;
+	unsigned regs = s->bits == 64 ? 16 : 8, flags = s->form->flags, rm_len;
 	unsigned reg = s->form->extension >= 0 ? (unsigned)s->form->extension : rng_next() % regs;
 	uint64_t move = 0;
 
@@ -405,10 +478,15 @@ static bool make_modrm(struct sample *s, struct place *p, const struct layout *l
 			s->gpr[reg] &= size_mask(4);
 		move = bits_move(s, reg);
 	}
-	rex = s->bits == 64 ? rex_bits(p, reg) : 0;
-	put(s, rex, rex ? 1 : 0);
-	for (unsigned i = 0; i < s->form->opcodes; i++)
-		put(s, s->form->opcode[i], 1);
+	/* To the other window, in ES. */
+	if (flags & FORM_DIRECT) {
+		uint64_t at = l->ram + (rng_next() % (GEN_WINDOW - 64) & ~63ull);
+
+		if (p->seg == VSEG_ES || (int)reg == p->base || (int)reg == p->index)
+			return false;
+		set_address(s, p, (int)reg, offset_in(s, VSEG_ES, at));
+	}
+	put_opcode(s, p, reg);
 	rm_len = 5; /* of the form that is relative to RIP */
 	if (s->memory && !solve(s, p, move, l->code + s->len + rm_len + imm_size(s)))
 		return false;

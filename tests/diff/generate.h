@@ -24,12 +24,19 @@
 #define FORM_NO64   0x1000u
 #define FORM_PAIR   0x2000u
 #define FORM_MEMORY 0x4000u /* no register form */
+#define FORM_VECTOR 0x8000u /* of SSE, and with VEX */
+#define FORM_ALIGN  0x10000u
+#define FORM_SHORT  0x20000u  /* vectors: no 256-bit form */
+#define FORM_HALVES 0x40000u  /* vectors: VEX names another source */
+#define FORM_DIRECT 0x80000u  /* the register is an address too: MOVDIR64B */
+#define FORM_LINE   0x100000u /* prefetches and flushes */
 
 struct form {
 	uint8_t opcode[3], opcodes;
 	int8_t extension; /* of ModRM.reg, or -1 */
-	uint16_t flags;
+	uint32_t flags;
 	const char *name;
+	uint8_t prefix; /* 66, F2 or F3 that makes the instruction what it is, or 0 */
 };
 
 extern const struct form forms[];
@@ -53,6 +60,7 @@ struct sample {
 	int base, index; /* registers of its address, or -1 */
 	unsigned size;	 /* operand size */
 	bool rep, repne, lock, address_size, stray_rex;
+	bool vex, vex_256;
 	uint64_t gpr[GPR_COUNT];
 	uint16_t selector[6]; /* real mode: base is selector << 4 */
 	bool si_is_dev;	      /* strings with two sides: which one is the device */

@@ -1,6 +1,7 @@
 /* The emulated side of a sample; see state.h. */
 #include "state.h"
 #include "base/bits.h"
+#include "fakes/fake_vector.h"
 #include "mmio/mmio.h"
 
 #include <inttypes.h>
@@ -44,6 +45,9 @@ void emulated_init(struct fake_guest *g, unsigned bits, const struct layout *l)
 		map_view(g, l);
 	else if (region_move(&g->vm.mmio, &g->region, l->dev, true))
 		abort();
+	g->cpu.reg[VREG_CR4] |= CR4_OSFXSR | CR4_OSXSAVE;
+	g->vm.vcpu.fpu.guest_xcr0 = 7;
+	fake_vector_avx = true;
 	if (bits != 16 && l->gs)
 		g->cpu.seg[VSEG_GS].base = GEN_GS;
 }
@@ -75,6 +79,11 @@ struct state state_random(const struct sample *s, const struct layout *l)
 	struct state st = {.rip = s->bits == 16 ? 0 : l->code};
 
 	memcpy(st.gpr, s->gpr, sizeof(st.gpr));
+	for (unsigned i = 0; s->form->flags & FORM_VECTOR && i < sizeof(st.vector) / 8; i++) {
+		uint64_t v = rng_next();
+
+		memcpy((uint8_t *)st.vector + i * 8, &v, 8);
+	}
 	st.rflags = RFLAGS_FIXED | (rng_next() & (ARITH_FLAGS | RFLAGS_DF));
 	return st;
 }
@@ -108,6 +117,7 @@ static void load(struct fake_guest *g, const struct layout *l, const struct samp
 	g->cpu.reg[VREG_RFLAGS] = st->rflags;
 	g->cpu.reg[VREG_RIP] = st->rip;
 	g->vm.vcpu.event.type = VEVENT_NONE;
+	memcpy(fake_vector, st->vector, sizeof(fake_vector));
 	memcpy(ram_at(g, l, l->code), s->bytes, sizeof(s->bytes));
 	for (unsigned i = 0; s->bits == 16 && i < 6; i++)
 		g->cpu.seg[i].base = (uint64_t)s->selector[i] << 4;
@@ -139,6 +149,7 @@ bool emulated_run(
 	st->gpr[GPR_RSP] = g->cpu.reg[VREG_RSP];
 	st->rflags = g->cpu.reg[VREG_RFLAGS];
 	st->rip = g->cpu.reg[VREG_RIP];
+	memcpy(st->vector, fake_vector, sizeof(fake_vector));
 	return st->rip == end;
 }
 
@@ -212,6 +223,9 @@ void state_report(const struct sample *s, const struct state *before, const stru
 	printf(", operand at %" PRIx64 "\n", s->target);
 	for (unsigned i = 0; i < GPR_COUNT; i++)
 		report_value(names[i], before->gpr[i], want->gpr[i], got->gpr[i]);
+	for (unsigned i = 0; i < 16; i++)
+		if (memcmp(want->vector[i], got->vector[i], 32))
+			printf("    vector %u\n", i);
 	report_value("rip", before->rip, want->rip, got->rip);
 	report_value("rflags", before->rflags, want->rflags, got->rflags);
 }

@@ -13,6 +13,7 @@
 struct state {
 	uint64_t gpr[GPR_COUNT];
 	uint64_t rip, rflags;
+	uint8_t vector[16][32];
 };
 
 /* A guest whose device, RAM window and code are where the layout says. */

@@ -4,14 +4,15 @@
 
 static bool is_size(unsigned size)
 {
-	return size == 1 || size == 2 || size == 4 || size == 8 || size == 16;
+	return size == 1 || size == 2 || size == 4 || size == 8 || size == 16 || size == 32 ||
+	       size == 64;
 }
 
 static void check_operand(const struct operand *o)
 {
 	MUST(o->kind <= OPERAND_IMM);
 	MUST(o->kind == OPERAND_NONE || is_size(o->size));
-	if (o->kind == OPERAND_REG)
+	if (o->kind == OPERAND_REG || o->kind == OPERAND_VECTOR || o->kind == OPERAND_ES)
 		MUST(o->reg < GPR_COUNT);
 	if (o->kind == OPERAND_HIGH)
 		MUST(o->reg < 4 && o->size == 1);

@@ -4,6 +4,7 @@
  */
 #include "base/bits.h"
 #include "fakes/fake_guest.h"
+#include "fakes/fake_vector.h"
 #include "fuzz.h"
 #include "mmio/decode.h"
 #include "mmio/emulate.h"
@@ -62,6 +63,9 @@ static void make_guest(struct input *in)
 	fake_guest_init(&g, (enum fake_mode)(take(in) % (FAKE_COMPAT32 + 1)));
 	arena_init(&arena, pool, hpa(0), sizeof(pool));
 	MUST(!mmio_attach(&g.vm, &arena));
+	g.cpu.reg[VREG_CR4] |= CR4_OSFXSR | CR4_OSXSAVE;
+	g.vm.vcpu.fpu.guest_xcr0 = 7;
+	fake_vector_avx = true;
 	g.vm.irqchip = &chip;
 	g.hook = answer;
 	refuse_from = take(in);
@@ -100,6 +104,24 @@ static struct vmexit make_exit(struct input *in)
 	return e;
 }
 
+/* Overwrites entries of the page tables, at every level: what is reserved, loops, leads nowhere. */
+static void spoil_tables(struct input *in)
+{
+	static const uint64_t to[] = {FAKE_DEV, FAKE_DATA, FAKE_TABLES, 0x90000000, BIT(45), 0};
+	static const uint64_t entries[] = {FAKE_TABLES, FAKE_TABLES + 0x1000,
+		FAKE_TABLES + 0x2000 + FAKE_VIEW / GIB * PAGE_SIZE, FAKE_TABLES + 0x6000,
+		FAKE_TABLES + 0x6008, FAKE_TABLES + 0x1008, FAKE_TABLES + 0x1018,
+		FAKE_TABLES + 0x2000};
+
+	while (in->size) {
+		uint64_t at = entries[take(in) % array_size(entries)], entry = take(in);
+
+		entry |= to[take(in) % array_size(to)];
+		entry |= (uint64_t)(take(in) & 0x8f) << 56;
+		memcpy(g.ram + at, &entry, 8);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = {data, size};
@@ -108,6 +130,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	make_guest(&in);
 	e = make_exit(&in);
+	spoil_tables(&in);
 	memcpy(gpr, g.vm.vcpu.gpr, sizeof(gpr));
 	rsp = g.cpu.reg[VREG_RSP];
 	rflags = g.cpu.reg[VREG_RFLAGS];

@@ -26,6 +26,7 @@ void describe_insn_name(const struct trace_view *v, char text[static DESCRIBE_MA
 {
 	const struct trace_record *r = &v->record;
 	struct insn insn;
+	bool string;
 
 	if (r->kind == TRACE_PORTS) {
 		snprintf(text, DESCRIBE_MAX, "%s%s%s", r->flags & TRACE_REP ? "rep " : "",
@@ -36,8 +37,9 @@ void describe_insn_name(const struct trace_view *v, char text[static DESCRIBE_MA
 		snprintf(text, DESCRIBE_MAX, "?");
 		return;
 	}
+	string = insn.op >= OP_MOVS && insn.op <= OP_CMPS;
 	snprintf(text, DESCRIBE_MAX, "%s%s",
-		insn.prefixes & (INSN_REP | INSN_REPNE) && insn.op >= OP_MOVS ? "rep " : "",
+		string && insn.prefixes & (INSN_REP | INSN_REPNE) ? "rep " : "",
 		insn_op_name(insn.op));
 }
 

@@ -5,6 +5,9 @@
 #include "hw/cpu.h"
 #include "hw/mmio.h"
 #include "hw/port.h"
+#include "hw/vector.h"
+
+#include <string.h>
 
 struct cpuid_regs hw_cpuid(uint32_t leaf, uint32_t subleaf)
 {
@@ -61,4 +64,38 @@ void hw_mmio_write(hpa_t at, unsigned size, uint64_t value)
 	(void)at;
 	(void)size;
 	(void)value;
+}
+
+/* Records have no vector registers: they read as zeros. */
+void hw_vector_read128(unsigned n, void *ret_16)
+{
+	(void)n;
+	memset(ret_16, 0, 16);
+}
+
+void hw_vector_read256(unsigned n, void *ret_32)
+{
+	(void)n;
+	memset(ret_32, 0, 32);
+}
+
+static void ignore(unsigned n, const void *data)
+{
+	(void)n;
+	(void)data;
+}
+
+void hw_vector_write128(unsigned n, const void *data_16)
+{
+	ignore(n, data_16);
+}
+
+void hw_vector_write128_zero(unsigned n, const void *data_16)
+{
+	ignore(n, data_16);
+}
+
+void hw_vector_write256(unsigned n, const void *data_32)
+{
+	ignore(n, data_32);
 }

@@ -205,6 +205,8 @@ static void large_pages(void)
 	CHECK_EQ(entry_at(0x3000, 3, 8), 0x12400000 | P | W | U | PS | PAT | A | D);
 	put(0x2000, 2, 5 * GIB | P | W | U | PS);
 	expect_page(GVA4, GVA_READ, true, 5 * GIB | (GVA4 & (GIB - 1)));
+	/* What the model says doesn't change under a guest that runs. */
+	memset(vm.gva_slot, 0, sizeof(vm.gva_slot));
 	vm.cpuid.extended[1].edx = 0;
 	expect_fault(GVA4, GVA_READ, true, PF_P | PF_RSVD | PF_U);
 }
@@ -284,6 +286,51 @@ static void pages_of_4_mib(void)
 	expect_fault(GVA2, GVA_READ, true, PF_P | PF_RSVD | PF_U);
 }
 
+/* A translation that was found before holds only while all that it came from is unchanged. */
+static void tables_and_registers_change(void)
+{
+	uint64_t cr3;
+
+	map4(0x5000 | P | W | U);
+	expect_page(GVA4, GVA_READ, false, 0x5123);
+	put(LEAF4, 4, 0x6000 | P | W | U);
+	expect_page(GVA4, GVA_READ, false, 0x6123);
+	/* An accessed bit that the guest took away comes back. */
+	put(LEAF4, 4, 0x6000 | P | W | U);
+	expect_page(GVA4, GVA_READ, false, 0x6123);
+	CHECK(entry_at(0x4000, 4, 8) & A);
+	expect_page(GVA4, GVA_WRITE, false, 0x6123);
+	CHECK(entry_at(0x4000, 4, 8) & D);
+	/* Rights are those of now, and of who asks. */
+	expect_page(GVA4, GVA_READ, true, 0x6123);
+	put(LEAF4, 4, 0x6000 | P | A | D);
+	expect_fault(GVA4, GVA_READ, true, PF_P | PF_U);
+	expect_fault(GVA4, GVA_WRITE, false, PF_P | PF_W);
+	cpu.reg[VREG_CR0] &= ~CR0_WP;
+	expect_page(GVA4, GVA_WRITE, false, 0x6123);
+	cpu.reg[VREG_CR0] |= CR0_WP;
+	expect_fault(GVA4, GVA_WRITE, false, PF_P | PF_W);
+	put(LEAF4, 4, 0x6000 | P | U);
+	expect_page(GVA4, GVA_READ, false, 0x6123);
+	cpu.reg[VREG_CR4] |= CR4_SMAP;
+	expect_fault(GVA4, GVA_READ, false, PF_P);
+	cpu.reg[VREG_RFLAGS] |= RFLAGS_AC;
+	expect_page(GVA4, GVA_READ, false, 0x6123);
+	cpu.reg[VREG_RFLAGS] &= ~RFLAGS_AC;
+	expect_fault(GVA4, GVA_READ, false, PF_P);
+	cr3 = cpu.reg[VREG_CR3];
+	cpu.reg[VREG_CR4] &= ~CR4_SMAP;
+	expect_page(GVA4, GVA_READ, false, 0x6123);
+	cpu.reg[VREG_CR3] = 0x30000;
+	expect_fault(GVA4, GVA_READ, false, 0);
+	cpu.reg[VREG_CR3] = cr3;
+	cpu.reg[VREG_EFER] &= ~EFER_NXE;
+	put(LEAF4, 4, 0x6000 | P | U | NX);
+	expect_fault(GVA4, GVA_READ, false, PF_P | PF_RSVD);
+	cpu.reg[VREG_CR0] &= ~CR0_PG;
+	expect_page(GVA4, GVA_READ, false, GVA4 & 0xffffffff);
+}
+
 static void tables_outside_of_memory(void)
 {
 	map4(0x9000 | P | W | U);
@@ -333,6 +380,7 @@ int main(void)
 	RUN(pae);
 	RUN(two_levels);
 	RUN(pages_of_4_mib);
+	RUN(tables_and_registers_change);
 	RUN(tables_outside_of_memory);
 	RUN(copies_go_page_by_page);
 	return TEST_RESULT();

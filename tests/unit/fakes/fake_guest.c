@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TABLE_PML4 0x1000u
+#define TABLE_PML4 FAKE_TABLES
 #define TABLE_PDPT 0x2000u
 #define TABLE_PD   0x3000u /* four of them */
 #define TABLE_VIEW 0x7000u

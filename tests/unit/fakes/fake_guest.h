@@ -13,6 +13,7 @@
 #include "fakes/fake_vcpu.h"
 
 #define FAKE_RAM_SIZE 0x200000ull
+#define FAKE_TABLES   0x1000ull	 /* root, directory pointers, four directories, FAKE_VIEW's */
 #define FAKE_CODE     0x10000ull /* a good place for instructions */
 #define FAKE_DATA     0x20000ull /* and for strings and stacks */
 #define FAKE_VIEW     0x40000000ull

@@ -300,7 +300,7 @@ static void other_instructions_under_a_prefix(void)
 	CHECK(DECODE(64, "\x0f\x38\xf0\xc8") == INSN_UNSUPPORTED);     /* no register form */
 	CHECK(DECODE(64, "\x0f\xc7\xc8") == INSN_UNSUPPORTED);
 	CHECK(DECODE(64, "\x0f\x6f\x00") == INSN_UNSUPPORTED);
-	CHECK(DECODE(64, "\xc5\xf8\x28\x00") == INSN_UNSUPPORTED);
+	CHECK(DECODE(64, "\xc5\xf8\x58\x00") == INSN_UNSUPPORTED);
 	CHECK(DECODE(64, "\x90") == INSN_UNSUPPORTED);
 	CHECK(DECODE(64, "\xc7\xf8\x00\x00\x00\x00") == INSN_UNSUPPORTED); /* XBEGIN */
 }
@@ -347,6 +347,89 @@ static void operations_have_names(void)
 	CHECK(!strcmp(insn_op_name(OP_COUNT), "?"));
 }
 
+static void vectors(void)
+{
+	GOOD(64, "\x0f\x10\x08");
+	CHECK(insn.op == OP_MOVU && insn.size == 16 && !insn.vex);
+	CHECK(insn.dst.kind == OPERAND_VECTOR && insn.dst.reg == 1 && insn.dst.size == 16);
+	MEMORY(src, 16);
+	GOOD(64, "\x66\x44\x0f\x29\x40\x10");
+	CHECK(insn.op == OP_MOVA && insn.src.reg == 8);
+	/* Of F2 and F3 the last one counts, and 66 doesn't beside them. */
+	GOOD(64, "\x66\xf2\xf3\x0f\x10\x00");
+	CHECK(insn.op == OP_MOVLOW && insn.size == 4);
+	GOOD(64, "\xf3\x66\xf2\x0f\x10\x00");
+	CHECK(insn.op == OP_MOVLOW && insn.size == 8);
+	GOOD(64, "\x66\x48\x0f\x7e\x00");
+	CHECK(insn.op == OP_MOVLOW && insn.size == 8 && insn.dst.kind == OPERAND_MEM);
+	GOOD(32, "\x66\x0f\x7e\x00");
+	CHECK(insn.size == 4);
+	GOOD(64, "\x66\x0f\x38\x2a\x00");
+	CHECK(insn.op == OP_MOVA);
+	CHECK(DECODE(64, "\x0f\x38\x2a\x00") == INSN_UNSUPPORTED);
+	CHECK(DECODE(64, "\x0f\x10\xc1") == INSN_UNSUPPORTED); /* between registers */
+	CHECK(DECODE(64, "\x0f\x6f\x00") == INSN_UNSUPPORTED); /* MMX */
+	CHECK(DECODE(64, "\xf0\x0f\x10\x00") == INSN_INVALID);
+}
+
+static void vex(void)
+{
+	GOOD(64, "\xc5\x7c\x10\x08");
+	CHECK(insn.op == OP_MOVU && insn.size == 32 && insn.vex && insn.dst.reg == 9);
+	CHECK(insn.dst.size == 32);
+	GOOD(64, "\xc4\xc1\x7a\x7e\x44\x24\x08");
+	CHECK(insn.op == OP_MOVLOW && insn.size == 8 && insn.mem.base == GPR_R12);
+	GOOD(64, "\xc4\xe1\xf9\x6e\x00");
+	CHECK(insn.size == 8);
+	/* Outside of 64-bit mode: no W, no more than 8 registers, and LES and LDS are near. */
+	GOOD(32, "\xc4\xe1\xf9\x6e\x00");
+	CHECK(insn.size == 4);
+	GOOD(32, "\xc5\xf8\x16\x00");
+	CHECK(insn.third.kind == OPERAND_VECTOR && insn.third.reg == 0);
+	CHECK(DECODE(32, "\xc5\x78\x10\x08") == INSN_UNSUPPORTED);
+	CHECK(DECODE(32, "\xc4\x00\x00") == INSN_UNSUPPORTED);
+	GOOD(64, "\xc5\x28\x12\x18");
+	CHECK(insn.op == OP_MOVL && insn.dst.reg == 11 && insn.third.reg == 10);
+	GOOD(64, "\x67\x64\xc5\xf8\x28\x08");
+	CHECK(insn.mem.seg == VSEG_FS && insn.mem.address_size == 4);
+	CHECK(DECODE(64, "\xc5\xfc\x12\x08") == INSN_INVALID); /* 256 bits */
+	CHECK(DECODE(64, "\xc5\xf0\x10\x08") == INSN_INVALID); /* vvvv without a meaning */
+	CHECK(DECODE(64, "\x66\xc5\xf8\x10\x08") == INSN_INVALID);
+	CHECK(DECODE(64, "\x40\xc5\xf8\x10\x08") == INSN_INVALID);
+	CHECK(DECODE(64, "\xf0\xc5\xf8\x10\x08") == INSN_INVALID);
+	CHECK(DECODE(64, "\xc4\xe0\x78\x10\x08") == INSN_UNSUPPORTED); /* map 0 */
+	CHECK(DECODE(64, "\xc4\xe3\x78\x10\x08") == INSN_UNSUPPORTED);
+	CHECK(DECODE(64, "\xc5\xf8\xb6\x08") == INSN_UNSUPPORTED); /* MOVZX has no VEX */
+	CHECK(DECODE(64, "\xc5\xf8\x10\xc8") == INSN_UNSUPPORTED); /* between registers */
+	CHECK(DECODE(64, "\xc5") == INSN_TRUNCATED);
+	CHECK(DECODE(64, "\xc4\xe1") == INSN_TRUNCATED);
+}
+
+static void direct_stores_and_caches(void)
+{
+	GOOD(64, "\x48\x0f\x38\xf9\x08");
+	CHECK(insn.op == OP_MOVDIRI && insn.size == 8);
+	CHECK(DECODE(64, "\x66\x0f\x38\xf9\x08") == INSN_UNSUPPORTED);
+	GOOD(64, "\x66\x0f\x38\xf8\x08");
+	CHECK(insn.op == OP_MOVDIR64B && insn.size == 64 && insn.dst.kind == OPERAND_ES);
+	CHECK(insn.dst.reg == GPR_RCX);
+	MEMORY(src, 64);
+	CHECK(DECODE(64, "\x0f\x38\xf8\x08") == INSN_UNSUPPORTED);
+	CHECK(DECODE(64, "\x66\xf2\x0f\x38\xf8\x08") == INSN_UNSUPPORTED); /* ENQCMD */
+	CHECK(DECODE(64, "\x66\x0f\x38\xf8\xc8") == INSN_UNSUPPORTED);
+	GOOD(64, "\x0f\xae\x38");
+	CHECK(insn.op == OP_FLUSH && insn.size == 1);
+	GOOD(64, "\x66\x0f\xae\x30");
+	CHECK(DECODE(64, "\x0f\xae\x30") == INSN_UNSUPPORTED); /* XSAVEOPT */
+	CHECK(DECODE(64, "\xf3\x0f\xae\x38") == INSN_UNSUPPORTED);
+	CHECK(DECODE(64, "\x0f\xae\xf8") == INSN_UNSUPPORTED); /* SFENCE */
+	CHECK(DECODE(64, "\xf0\x0f\xae\x38") == INSN_INVALID);
+	GOOD(16, "\x0f\x18\x0f");
+	CHECK(insn.op == OP_PREFETCH);
+	GOOD(64, "\x0f\x0d\x08");
+	CHECK(DECODE(64, "\x0f\x18\x20") == INSN_UNSUPPORTED);
+}
+
 int main(void)
 {
 	RUN(moves);
@@ -366,6 +449,9 @@ int main(void)
 	RUN(registers_instead_of_memory);
 	RUN(length_is_bounded);
 	RUN(failure_leaves_the_result);
+	RUN(vectors);
+	RUN(vex);
+	RUN(direct_stores_and_caches);
 	RUN(operations_have_names);
 	return TEST_RESULT();
 }
