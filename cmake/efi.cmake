@@ -12,9 +12,14 @@ if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
 	list(APPEND EFI_COMPILE -maccumulate-outgoing-args)
 endif()
 
-function(postern_efi_options target)
+# UEFI's headers and calling convention, for hosted tests too.
+function(postern_efi_headers target)
 	target_include_directories(${target} SYSTEM PUBLIC ${GNUEFI_INCLUDE} ${GNUEFI_INCLUDE}/x86_64)
 	target_compile_definitions(${target} PRIVATE ${EFI_DEFINITIONS})
+endfunction()
+
+function(postern_efi_options target)
+	postern_efi_headers(${target})
 	target_compile_options(${target} PRIVATE ${EFI_COMPILE})
 endfunction()
 

@@ -6,6 +6,7 @@ inside Bochs (VMX), and inside QEMU with -icount (SVM). Times are those of this 
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import subprocess
@@ -88,10 +89,17 @@ def seconds_at(machine: Machine, pattern: str) -> float:
     return line.time
 
 
+def boot_alone(machine: Machine, bare: bool) -> None:
+    """The demo's boot; what it says goes to stderr."""
+    with contextlib.redirect_stdout(sys.stderr):
+        problems = demo.run_alone(machine, bare)
+    if problems:
+        raise MachineError("; ".join(problems))
+
+
 def measure_boot(machine: Machine, name: str) -> Iterator[Line]:
     """The demo's boot: from Postern's first line to both user spaces, and what the guest cost."""
-    if problems := demo.run_alone(machine, bare=False):
-        raise MachineError("; ".join(problems))
+    boot_alone(machine, bare=False)
     start = seconds_at(machine, r"postern: starting")
     for point, pattern in (
         ("guest-user-space", r"postern-guest: user space"),
@@ -112,8 +120,7 @@ def measure_boot(machine: Machine, name: str) -> Iterator[Line]:
 def measure_bare(build: Path, folder: Path) -> Iterator[Line]:
     """The same host OS started by the firmware at once, for comparison."""
     machine = Qemu(folder, build / "image/bare.img", accel=cases.accelerator())
-    if problems := demo.run_alone(machine, bare=True):
-        raise MachineError("; ".join(problems))
+    boot_alone(machine, bare=True)
     start = seconds_at(machine, r"BdsDxe: starting Boot")
     yield "boot/bare/host-user-space", f"{seconds_at(machine, demo.HOST_UP) - start:.2f}", "seconds"
 

@@ -229,7 +229,11 @@ def style_tests() -> list[Test]:
 def build_tests(clang: Build) -> list[Test]:
     skip = style.missing_program("clang")
     command = ("ninja", "-C", str(clang.folder), "-k", "0", "all")
-    return [Test("build/clang", "build", command, (), BUILD_TIMEOUT, skip)]
+    coverage = (sys.executable, str(ROOT / "tests/coverage.py"), str(clang.folder.parent / "coverage"))
+    return [
+        Test("build/clang", "build", command, (), BUILD_TIMEOUT, skip),
+        Test("build/coverage", "build", coverage, (), BUILD_TIMEOUT),
+    ]
 
 
 def system_tests(build: Build, logs: Path) -> list[Test]:
@@ -275,6 +279,14 @@ def run_test(test: Test, build: Build, logs: Path) -> Outcome:
     if skip := skip_reason(test, code, log):
         return Outcome("skipped", skip)
     return PASSED if code == 0 else Outcome("failed", f"exit code {code}, see {log}")
+
+
+def report_coverage(logs: Path) -> None:
+    """What build/coverage has found out, if it has run."""
+    log = logs / "build-coverage.log"
+    if log.exists():
+        lines = log.read_text("utf-8", "replace").splitlines()
+        print("\n".join(line for line in lines if line.startswith("coverage ")))
 
 
 def report(test: Test, outcome: Outcome, seconds: float) -> None:
@@ -350,6 +362,8 @@ def main() -> int:
         return 1
     prepare(tests, build, clang, logs)
     counts = run_tests(tests, build, logs)
+    if any(test.name == "build/coverage" for test in tests):
+        report_coverage(logs)
     print(", ".join(f"{counts[result]} {result}" for result in ("passed", "failed", "skipped")))
     return 1 if counts["failed"] else 0
 

@@ -1,6 +1,5 @@
 /* See snapshot.h. Reads only; what reading would change (status registers) is left out. */
 #include "inventory/snapshot.h"
-#include "../guest/secret.h"
 #include "app/app.h"
 #include "efi/protocols.h"
 #include "hw/cpu.h"
@@ -245,20 +244,6 @@ static void take_consoles(struct snapshot *s)
 
 #define MAP_SIZE 65536u
 
-/* Free pages in which a guest of before left its secret; page 0 may be unmapped to catch mistakes. */
-static uint64_t count_secrets(const EFI_MEMORY_DESCRIPTOR *d)
-{
-	uint64_t count = 0;
-
-	for (uint64_t i = d->PhysicalStart ? 0 : 1; i < d->NumberOfPages; i++) {
-		const volatile uint64_t *page =
-			(const volatile uint64_t *)(uintptr_t)(d->PhysicalStart + i * PAGE_SIZE);
-
-		count += *page == ~SECRET_INVERTED;
-	}
-	return count;
-}
-
 /*
  * Pages by type. Types that the host OS has to keep may not change at all. Those that it gets back are
  * taken together: the firmware moves single pages between its pools and free memory as it likes. The
@@ -269,7 +254,7 @@ static void take_memory(struct snapshot *s)
 	static uint8_t map[MAP_SIZE] __attribute__((aligned(16)));
 	UINTN size = sizeof(map), key, step;
 	UINT32 version;
-	uint64_t pages[EfiMaxMemoryType] = {0}, usable = 0, secrets = 0;
+	uint64_t pages[EfiMaxMemoryType] = {0}, usable = 0;
 
 	if (EFI_ERROR(efi_bs->GetMemoryMap(&size, (void *)map, &key, &step, &version)))
 		return;
@@ -278,10 +263,7 @@ static void take_memory(struct snapshot *s)
 
 		if (d->Type < EfiMaxMemoryType)
 			pages[d->Type] += d->NumberOfPages;
-		if (d->Type == EfiConventionalMemory)
-			secrets += count_secrets(d);
 	}
-	add(s, "free pages with the guest's secret", 0, secrets);
 	for (uint32_t type = 0; type < EfiMaxMemoryType; type++) {
 		if (type == EfiLoaderCode || type == EfiLoaderData || type == EfiBootServicesCode ||
 			type == EfiBootServicesData || type == EfiConventionalMemory)
