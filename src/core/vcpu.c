@@ -74,35 +74,59 @@ static bool is_prefix(uint8_t b, bool long_mode)
 	}
 }
 
+/* In 64-bit mode the base of CS is ignored, and the address has all its bits. */
+static bool is_long_code(struct vcpu *v, const struct vcpu_segment *cs)
+{
+	return cs->attributes & SEG_L && vcpu_get(v, VREG_EFER) & EFER_LMA;
+}
+
 /*
- * The length of an intercepted instruction without a memory operand, for CPUs that don't report
- * it: prefixes, then an opcode whose length follows from its first two bytes. 0 if the bytes can't
- * be read any more: another agent took the page away, and the guest will fault by itself.
+ * Prefixes, then an opcode whose length follows from its first two bytes: MOV CR and the 0F 01
+ * group have a ModRM byte; CPUID, RDMSR, WBINVD... don't; IN and OUT may have a port. 0 if the
+ * bytes end before that is clear.
+ */
+static unsigned length_of(const uint8_t *b, unsigned n, bool long_code)
+{
+	unsigned at = 0;
+
+	while (at < n && is_prefix(b[at], long_code))
+		at++;
+	if (at == n)
+		return 0;
+	if (b[at] != 0x0f)
+		return at + (b[at] >= 0xe4 && b[at] <= 0xe7 ? 2 : 1);
+	if (at + 1 == n)
+		return 0;
+	return at + (b[at + 1] == 0x20 || b[at + 1] == 0x22 || b[at + 1] == 0x01 ? 3 : 2);
+}
+
+/*
+ * For CPUs that don't report it. 0 if the bytes can't be read any more: another agent took the page
+ * away, and the guest will fault by itself. The second page is read only if the instruction goes on
+ * there.
  */
 unsigned vcpu_find_length(struct vcpu *v, uint64_t rip)
 {
+	bool user = vcpu_get(v, VREG_CPL) == 3, long_code;
 	struct vcpu_segment cs;
-	unsigned at = 0;
-	uint8_t b[2];
+	struct gva_fault fault;
+	uint8_t b[INSN_MAX];
+	uint64_t linear;
+	unsigned n, len;
 
 	v->ops->get_seg(v, VSEG_CS, &cs);
-	for (;; at++) {
-		struct gva_fault fault;
-		bool user = vcpu_get(v, VREG_CPL) == 3;
-
-		if (at == INSN_MAX)
-			return 0;
-		if (gva_read(v->vm, cs.base + rip + at, b, 1, GVA_FETCH, user, &fault))
-			return 0;
-		if (is_prefix(b[0], cs.attributes & SEG_L))
-			continue;
-		if (b[0] != 0x0f)
-			return at + 1;
-		if (gva_read(v->vm, cs.base + rip + at + 1, b + 1, 1, GVA_FETCH, user, &fault))
-			return 0;
-		/* MOV CR and the 0F 01 group have a ModRM byte; CPUID, RDMSR, WBINVD... don't. */
-		return at + (b[1] == 0x20 || b[1] == 0x22 || b[1] == 0x01 ? 3 : 2);
-	}
+	long_code = is_long_code(v, &cs);
+	linear = long_code ? rip : (uint32_t)(cs.base + rip);
+	n = (unsigned)min_u64(INSN_MAX, PAGE_SIZE - (linear & PAGE_MASK));
+	if (gva_read(v->vm, linear, b, n, GVA_FETCH, user, &fault))
+		return 0;
+	len = length_of(b, n, long_code);
+	if (len || n == INSN_MAX)
+		return len;
+	linear = long_code ? linear + n : (uint32_t)(linear + n);
+	if (gva_read(v->vm, linear, b + n, INSN_MAX - n, GVA_FETCH, user, &fault))
+		return 0;
+	return length_of(b, INSN_MAX, long_code);
 }
 
 /* EIP wraps where RIP doesn't; with bits above it an entry would be refused. */
@@ -111,7 +135,7 @@ uint64_t vcpu_wrap_rip(struct vcpu *v, uint64_t rip)
 	struct vcpu_segment cs;
 
 	v->ops->get_seg(v, VSEG_CS, &cs);
-	return cs.attributes & SEG_L && vcpu_get(v, VREG_EFER) & EFER_LMA ? rip : (uint32_t)rip;
+	return is_long_code(v, &cs) ? rip : (uint32_t)rip;
 }
 
 static bool is_contributory(const struct vcpu_event *e)

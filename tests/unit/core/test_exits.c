@@ -384,6 +384,41 @@ static void unknown_and_refused(void)
 	CHECK_EQ(vm.stop.reason, STOP_ENTRY_FAILED);
 }
 
+static uint8_t code[2 * PAGE_SIZE];
+
+static unsigned length_at(uint64_t rip, const char *bytes, size_t n)
+{
+	memcpy(code + rip, bytes, n);
+	return vcpu_find_length(&vm.vcpu, rip);
+}
+
+static void lengths_are_found(void)
+{
+	fresh();
+	fake_vcpu_init(&cpu, &vm.vcpu, &vm, FAKE_REAL);
+	CHECK(!gmem_add(&vm.gmem, (struct gmem_run){gpa(0), hpa(0x100000), sizeof(code), code}));
+	CHECK_EQ(length_at(0x100, "\xf4", 1), 1);
+	CHECK_EQ(length_at(0x100, "\x0f\xa2", 2), 2);
+	CHECK_EQ(length_at(0x100, "\x66\x0f\x32", 3), 3);
+	CHECK_EQ(length_at(0x100, "\x0f\x20\xc0", 3), 3);
+	CHECK_EQ(length_at(0x100, "\x2e\xe4\x60", 3), 3);
+	CHECK_EQ(length_at(0x100, "\xf3\x6c", 2), 2);
+	/* REX is a prefix in 64-bit code only. */
+	CHECK_EQ(length_at(0x100, "\x48\x0f\x22\xd8", 4), 1);
+	CHECK_EQ(length_at(
+			 0x100, "\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66", 15),
+		0);
+	/* Across a page, and at the end of memory. */
+	CHECK_EQ(length_at(PAGE_SIZE - 1, "\x0f\xa2", 2), 2);
+	CHECK_EQ(length_at(PAGE_SIZE - 1, "\xf4", 1), 1);
+	CHECK_EQ(length_at(2 * PAGE_SIZE - 1, "\xf4", 1), 1);
+	CHECK_EQ(length_at(2 * PAGE_SIZE - 1, "\x0f", 1), 0);
+	CHECK_EQ(vcpu_find_length(&vm.vcpu, 0x5000), 0);
+	cpu.seg[VSEG_CS].base = 0x1000;
+	memcpy(code + 0x1100, "\x66\x0f\xa2", 3);
+	CHECK_EQ(vcpu_find_length(&vm.vcpu, 0x100), 3);
+}
+
 static void names_exist(void)
 {
 	for (unsigned i = 0; i < VMEXIT_KINDS; i++)
@@ -407,6 +442,7 @@ int main(void)
 	RUN(halt_for_ever_is_power_off);
 	RUN(time_limit_ends_a_halted_guest);
 	RUN(unknown_and_refused);
+	RUN(lengths_are_found);
 	RUN(names_exist);
 	return TEST_RESULT();
 }
