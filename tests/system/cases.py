@@ -428,6 +428,27 @@ def run_starve(context: Context) -> None:
         expect_after(machine, "continue")
 
 
+def check_vector(machine: Machine) -> None:
+    expect_line(machine, "tiny-vector: started", FIRMWARE + STEP)
+    said = expect(machine, r"tiny-vector: (\d+) wrong")
+    if int(said[1]):
+        raise Failure("; ".join(line.text for line in machine.lines() if "WRONG" in line.text))
+    if machine.first_line("tiny-vector: no AVX"):
+        raise Failure("this processor has AVX, and the guest doesn't see it")
+    expect_ended(machine, "asked to boot")
+
+
+def run_vector(context: Context) -> None:
+    """The guest's own vector registers in trapped memory. Both emulated processors have AVX."""
+    with qemu(context, make_esp(context, make_config(guest="tiny-vector"))) as machine:
+        check_vector(machine)
+
+
+def run_bochs_vector(context: Context) -> None:
+    with bochs(context, make_esp(context, make_config(guest="tiny-vector"))) as machine:
+        check_vector(machine)
+
+
 def expect_alive(machine: Machine) -> None:
     expect_line(machine, "tiny-hostile: started", FIRMWARE + STEP)
     expect_line(machine, "tiny-hostile: alive", 300)
@@ -589,6 +610,8 @@ CASES: dict[str, Case] = {
     "system/no-device": Case(run_no_device, SMALL),
     "system/hang-ticks": Case(run_hang_ticks, SMALL),
     "system/starve": Case(run_starve, SMALL),
+    "system/vector": Case(run_vector, SMALL),
+    "system/bochs-vector": Case(run_bochs_vector, SMALL, 240),
     "system/hostile": Case(run_hostile("ahci"), SMALL, 360),
     "system/hostile-nvme": Case(run_hostile("nvme"), SMALL, 360),
     "system/hostile-ide": Case(run_hostile("ide"), SMALL, 360),
