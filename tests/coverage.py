@@ -98,3 +98,7 @@ def report(build: Path) -> int:
                 print(f"coverage: src/{room} is below its goal of {GOAL:g} %", file=sys.stderr)
                 result = 1
     return result
+
+
+if __name__ == "__main__":
+    sys.exit(report(Path(sys.argv[1]).resolve()))

@@ -286,7 +286,7 @@ def report_coverage(logs: Path) -> None:
     log = logs / "build-coverage.log"
     if log.exists():
         lines = log.read_text("utf-8", "replace").splitlines()
-        print("\n".join(line for line in lines if line.startswith("coverage ")))
+        print("\n".join(line for line in lines if re.match(r"coverage src/\w+ ", line)))
 
 
 def report(test: Test, outcome: Outcome, seconds: float) -> None:
