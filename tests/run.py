@@ -249,8 +249,16 @@ def system_tests(build: Build, logs: Path) -> list[Test]:
 def backend_tests(build: Build) -> list[Test]:
     """The CPU back ends' own test: an EFI application that runs guests without the rest of Postern."""
     program = "backend-test.efi"
-    command = (sys.executable, str(ROOT / "tests/backend/run-qemu"), str(build.folder / program))
-    return [Test("svm/backend", "system", command, (program,), 180)]
+    return [
+        Test(
+            f"{room}/backend",
+            "system",
+            (sys.executable, str(ROOT / "tests/backend" / runner), str(build.folder / program)),
+            (program,),
+            240,
+        )
+        for room, runner in (("svm", "run-qemu"), ("vmx", "run-bochs"))
+    ]
 
 
 def choose(tests: Sequence[Test], words: Sequence[str]) -> list[Test]:
