@@ -458,7 +458,6 @@ static void virtualization_leave(void *context)
 	struct session *s = context;
 
 	s->vm.vcpu.ops->disable(&s->vm.vcpu);
-	hw_write_cr(4, s->inventory.cpu.cr4);
 	hw_irq_enable();
 	console_pause(false);
 }
@@ -471,9 +470,6 @@ static int virtualization_enter(void *context)
 
 	console_pause(true);
 	hw_irq_disable();
-	/* The vector registers of the guest can only be saved whole with XSAVE. */
-	if (v->fpu.supported)
-		hw_write_cr(4, hw_read_cr(4) | CR4_OSXSAVE);
 	err = v->ops->enable(v);
 	if (err) {
 		virtualization_leave(s);
