@@ -261,6 +261,15 @@ def backend_tests(build: Build) -> list[Test]:
     ]
 
 
+def image_tests() -> list[Test]:
+    """Two builds, one hash; of the kernel, the second is the one whose hash is recorded."""
+    command = str(ROOT / "guest-image/check-reproducible")
+    return [
+        Test(f"guest-image/{what}", "system", (command, what), ("image",), 240)
+        for what in ("initramfs", "kernel")
+    ]
+
+
 def choose(tests: Sequence[Test], words: Sequence[str]) -> list[Test]:
     if not words:
         return list(tests)
@@ -359,6 +368,7 @@ def main() -> int:
         *style_tests(),
         *build_tests(clang),
         *backend_tests(build),
+        *image_tests(),
         *system_tests(build, logs),
     ]
     tests = choose(everything, arguments.words)
