@@ -207,17 +207,18 @@ struct vcpu_ops {
 	/*
 	 * Turns the processor's virtualization on and loads what run needs; disable undoes it
 	 * completely, and is right after a failed enable too. Between the two the caller may run
-	 * firmware code only inside window. -E_NOTSUP, -E_LOCKED, -E_ENTRY.
+	 * firmware code only inside in_firmware. -E_NOTSUP, -E_LOCKED, -E_ENTRY.
 	 */
 	int (*enable)(struct vcpu *v);
 	void (*disable)(struct vcpu *v);
 	/* Runs the guest up to its next exit. 0, or -E_ENTRY with kind VMEXIT_REFUSED. */
 	int (*run)(struct vcpu *v, struct vmexit *ret);
 	/*
-	 * Firmware context: its descriptor tables, FPU state, and interrupts, so that it takes what
-	 * is pending through its own IDT. With halt the processor rests until an interrupt comes.
+	 * Runs call(arg) in firmware context: its descriptor tables, vector registers and MSRs.
+	 * Interrupts are off at the call and at its return; what is switched on between goes
+	 * through the firmware's own IDT. vcpu_window and vcpu_call_firmware are made of it.
 	 */
-	void (*window)(struct vcpu *v, bool halt);
+	void (*in_firmware)(struct vcpu *v, void (*call)(void *arg), void *arg);
 
 	uint64_t (*get)(struct vcpu *v, enum vcpu_reg reg);
 	void (*set)(struct vcpu *v, enum vcpu_reg reg, uint64_t value);
@@ -275,6 +276,15 @@ static inline void vcpu_skip(struct vcpu *v, const struct vmexit *e)
  */
 void vcpu_raise(struct vcpu *v, uint8_t vector);
 void vcpu_raise_error(struct vcpu *v, uint8_t vector, uint32_t error);
+
+/*
+ * The firmware takes the interrupts that are pending; with halt the processor rests in its context
+ * until one comes.
+ */
+void vcpu_window(struct vcpu *v, bool halt);
+
+/* Runs call(arg) as firmware code runs: in its context, with interrupts on. */
+void vcpu_call_firmware(struct vcpu *v, void (*call)(void *arg), void *arg);
 
 /* Could an external interrupt be injected at the next entry? */
 bool vcpu_can_interrupt(struct vcpu *v);

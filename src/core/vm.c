@@ -129,7 +129,7 @@ static void poll_all(struct vm *vm)
 static void interrupt_exit(struct vm *vm, const struct vmexit *e)
 {
 	(void)e;
-	vm->vcpu.ops->window(&vm->vcpu, false);
+	vcpu_window(&vm->vcpu, false);
 	poll_all(vm);
 }
 
@@ -149,7 +149,7 @@ static void halt_exit(struct vm *vm, const struct vmexit *e)
 	start = hw_tsc();
 	poll_all(vm);
 	while (!vm->irqchip->pending(vm->irqchip_state) && vm->stop.reason == STOP_NONE) {
-		vm->vcpu.ops->window(&vm->vcpu, true);
+		vcpu_window(&vm->vcpu, true);
 		poll_all(vm);
 	}
 	vm->idle_tsc += hw_tsc() - start;

@@ -46,6 +46,8 @@ struct irqchip_ops {
 	bool (*pending)(void *chip);
 	/* Acknowledges the highest pending interrupt: its vector, or -1 if there is none. */
 	int (*acknowledge)(void *chip);
+	/* A message-signalled interrupt: a write of data to address. NULL if only lines exist. */
+	void (*message)(void *chip, uint64_t address, uint32_t data);
 };
 
 struct trace;
@@ -114,6 +116,16 @@ int vm_add_timer(struct vm *vm, void (*tick)(void *arg, uint64_t tsc), void *arg
 static inline void vm_set_irq(struct vm *vm, unsigned irq, bool high)
 {
 	vm->irqchip->set_line(vm->irqchip_state, irq, high);
+}
+
+/*
+ * A message-signalled interrupt of a guest's device, address and data as the guest programmed them.
+ * Without a controller that takes messages it goes nowhere, as on the real bus.
+ */
+static inline void vm_send_message(struct vm *vm, uint64_t address, uint32_t data)
+{
+	if (vm->irqchip->message)
+		vm->irqchip->message(vm->irqchip_state, address, data);
 }
 
 /* Ends the run loop after the current exit; the first reason wins. */

@@ -186,14 +186,11 @@ static int svm_run(struct vcpu *v, struct vmexit *ret)
 }
 
 /* STGI comes last and with RFLAGS.IF 0: what is pending is taken after STI, or wakes the HLT. */
-static void svm_window(struct vcpu *v, bool halt)
+static void svm_in_firmware(struct vcpu *v, void (*call)(void *arg), void *arg)
 {
 	load_host(v);
 	stgi();
-	if (halt)
-		hw_wait();
-	else
-		hw_interrupt_window();
+	call(arg);
 	clgi();
 }
 
@@ -205,7 +202,7 @@ const struct vcpu_ops svm_ops = {
 	.enable = svm_enable,
 	.disable = svm_disable,
 	.run = svm_run,
-	.window = svm_window,
+	.in_firmware = svm_in_firmware,
 	.get = svm_get,
 	.set = svm_set,
 	.get_seg = svm_get_seg,

@@ -258,7 +258,7 @@ void vmx_context_host(struct vcpu *v)
 	hw_write_dr(7, h->dr7);
 }
 
-void vmx_window(struct vcpu *v, bool halt)
+void vmx_in_firmware(struct vcpu *v, void (*call)(void *arg), void *arg)
 {
 	struct vmx *x = vmx_of(v);
 
@@ -268,9 +268,6 @@ void vmx_window(struct vcpu *v, bool halt)
 		vmx_nmi_seen = 0;
 		vmx_insn_nmi();
 	}
-	if (halt)
-		hw_wait();
-	else
-		hw_interrupt_window();
+	call(arg);
 	vmx_context_guest(v);
 }

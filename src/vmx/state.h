@@ -162,7 +162,7 @@ void vmx_host_to_vmcs(const struct vmx *x);
 void vmx_host_restore(struct vmx *x);
 void vmx_context_guest(struct vcpu *v);
 void vmx_context_host(struct vcpu *v);
-void vmx_window(struct vcpu *v, bool halt);
+void vmx_in_firmware(struct vcpu *v, void (*call)(void *arg), void *arg);
 extern const uint32_t vmx_msr_index[VMX_MSRS];
 
 /* run.c */

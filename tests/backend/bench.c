@@ -199,7 +199,7 @@ static void print_exit(const struct vmexit *e)
 
 static void give_window(struct bench *b)
 {
-	b->ops->window(&b->vm.vcpu, false);
+	vcpu_window(&b->vm.vcpu, false);
 	b->windows++;
 }
 

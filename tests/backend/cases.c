@@ -193,7 +193,7 @@ static void direct(struct bench *b)
 	bench_start_long(b, code_direct());
 	if (!bench_step(b, VMEXIT_HLT, RIP_ANY, 1, &e))
 		return;
-	b->ops->window(v, false);
+	vcpu_window(v, false);
 	bench_check_eq(b, vcpu_get(v, VREG_LSTAR), 0xffff800089abcdef, "LSTAR out");
 	b->ops->get_seg(v, VSEG_GS, &gs);
 	bench_check_eq(b, gs.base, 0x500012340, "GS base out");
@@ -628,7 +628,7 @@ static void halt(struct bench *b)
 
 	bench_start_long(b, code_events());
 	for (unsigned i = 0; i < 10; i++)
-		b->ops->window(vcpu(b), true);
+		vcpu_window(vcpu(b), true);
 	bench_check(b, b->ticks - from >= 5, "the firmware's HLT doesn't wake");
 }
 
@@ -647,7 +647,7 @@ static void cycles(struct bench *b)
 		bench_start_real(b, code_cpuid());
 		if (!bench_step(b, VMEXIT_CPUID, GUEST_CODE + 12, 2, &e))
 			return;
-		b->ops->window(v, false);
+		vcpu_window(v, false);
 		bench_expect_end(b);
 	}
 }

@@ -74,7 +74,7 @@ static void pae(struct bench *b)
 		return;
 	bench_check_eq(b, v->gpr[GPR_RBX], 0x600df00d, "RBX");
 	/* The directory pointers stay in the processor over windows too. */
-	b->ops->window(v, false);
+	vcpu_window(v, false);
 	bench_expect(b, VMEXIT_HLT, RIP_ANY, 1, &e);
 }
 
@@ -109,9 +109,9 @@ static void nmi_of_host(struct bench *b)
 		return;
 	if (!b->windows)
 		bench_check_eq(b, bench_nmi_count, 0, "NMIs outside a window");
-	v->ops->window(v, false);
+	vcpu_window(v, false);
 	bench_check_eq(b, bench_nmi_count, 1, "NMIs after a window");
-	v->ops->window(v, false);
+	vcpu_window(v, false);
 	bench_check_eq(b, bench_nmi_count, 1, "NMIs after another window");
 }
 
@@ -178,7 +178,7 @@ static void cost(struct bench *b)
 		if (e.kind == VMEXIT_HLT)
 			break;
 		if (e.kind == VMEXIT_INTR)
-			v->ops->window(v, false);
+			vcpu_window(v, false);
 		else
 			v->ops->resume_at(v, e.rip + 2);
 	}

@@ -28,6 +28,23 @@ void hw_wrmsr(uint32_t msr, uint64_t value)
 	(void)value;
 }
 
+/* There is no firmware that could take interrupts. */
+void hw_interrupt_window(void)
+{
+}
+
+void hw_wait(void)
+{
+}
+
+void hw_irq_enable(void)
+{
+}
+
+void hw_irq_disable(void)
+{
+}
+
 uint64_t hw_read_xcr0(void)
 {
 	return 0;

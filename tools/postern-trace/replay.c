@@ -198,7 +198,8 @@ static int irq_acknowledge(void *chip)
 	return -1;
 }
 
-static const struct irqchip_ops irqchip = {irq_set_line, irq_pending, irq_acknowledge};
+static const struct irqchip_ops irqchip = {
+	.set_line = irq_set_line, .pending = irq_pending, .acknowledge = irq_acknowledge};
 
 /* ---- the processor ---- */
 

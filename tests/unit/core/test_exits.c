@@ -18,7 +18,7 @@ static struct fake_vcpu cpu;
 static struct vcpu_ops ops;
 
 static struct vmexit script[SCRIPT_MAX];
-static unsigned script_length, script_at, windows, halts;
+static unsigned script_length, script_at;
 static struct vcpu_event injected[SCRIPT_MAX];
 static bool asked_window[SCRIPT_MAX];
 static int pending_vector, wakes_after;
@@ -38,12 +38,13 @@ static int script_run(struct vcpu *v, struct vmexit *ret)
 	return 0;
 }
 
-static void script_window(struct vcpu *v, bool halt)
+static void script_firmware(struct vcpu *v, void (*call)(void *arg), void *arg)
 {
+	unsigned waits = fake_hw.waits;
+
 	(void)v;
-	windows++;
-	halts += halt;
-	if (halt && wakes_after && !--wakes_after)
+	call(arg);
+	if (fake_hw.waits != waits && wakes_after && !--wakes_after)
 		pending_vector = 0x31;
 }
 
@@ -74,7 +75,8 @@ static void chip_line(void *chip, unsigned irq, bool high)
 	(void)high;
 }
 
-static const struct irqchip_ops chip = {chip_line, chip_pending, chip_acknowledge};
+static const struct irqchip_ops chip = {
+	.set_line = chip_line, .pending = chip_pending, .acknowledge = chip_acknowledge};
 
 static void fresh(void)
 {
@@ -84,14 +86,14 @@ static void fresh(void)
 	fake_vcpu_init(&cpu, &vm.vcpu, &vm, FAKE_LONG);
 	ops = *vm.vcpu.ops;
 	ops.run = script_run;
-	ops.window = script_window;
+	ops.in_firmware = script_firmware;
 	ops.dump = no_dump;
 	vm.vcpu.ops = &ops;
 	vm_init(&vm);
 	vm.irqchip = &chip;
 	cpu.reg[VREG_RFLAGS] = RFLAGS_FIXED | RFLAGS_IF;
 	cpu.reg[VREG_RIP] = 0x1000;
-	script_length = script_at = windows = halts = 0;
+	script_length = script_at = 0;
 	pending_vector = wakes_after = 0;
 }
 
@@ -329,7 +331,7 @@ static void loop_injects_when_it_can(void)
 	vm_run(&vm);
 	/* The shadow lasts: the loop only asks, in every turn. */
 	CHECK(asked_window[0] && asked_window[1] && injected[0].type == VEVENT_NONE);
-	CHECK(windows == 1 && vm.stop.reason == STOP_TRIPLE_FAULT && vm.interrupts == 0);
+	CHECK(fake_hw.windows == 1 && vm.stop.reason == STOP_TRIPLE_FAULT && vm.interrupts == 0);
 
 	fresh();
 	pending_vector = 0x30;
@@ -346,7 +348,7 @@ static void halt_waits_for_an_interrupt(void)
 	fresh();
 	wakes_after = 3;
 	play(exits, 2);
-	CHECK(halts == 3 && injected[1].vector == 0x31 && cpu.reg[VREG_RIP] == 0x1001);
+	CHECK(fake_hw.waits == 3 && injected[1].vector == 0x31 && cpu.reg[VREG_RIP] == 0x1001);
 	CHECK(vm.idle_tsc > 0);
 }
 
@@ -357,7 +359,7 @@ static void halt_for_ever_is_power_off(void)
 	fresh();
 	cpu.reg[VREG_RFLAGS] = RFLAGS_FIXED;
 	play(exits, 1);
-	CHECK(vm.stop.reason == STOP_POWEROFF && halts == 0);
+	CHECK(vm.stop.reason == STOP_POWEROFF && fake_hw.waits == 0);
 }
 
 static void time_limit_ends_a_halted_guest(void)

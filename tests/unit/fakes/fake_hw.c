@@ -68,6 +68,16 @@ uint64_t hw_tsc(void)
 	return fake_hw.tsc += fake_hw.tsc_step;
 }
 
+void hw_irq_enable(void)
+{
+	fake_hw.irq_enabled = true;
+}
+
+void hw_irq_disable(void)
+{
+	fake_hw.irq_enabled = false;
+}
+
 bool hw_irq_enabled(void)
 {
 	return fake_hw.irq_enabled;

@@ -23,7 +23,8 @@ static int acknowledge(void *chip)
 	return -1;
 }
 
-static const struct irqchip_ops ops = {set_line, pending, acknowledge};
+static const struct irqchip_ops ops = {
+	.set_line = set_line, .pending = pending, .acknowledge = acknowledge};
 
 void fake_lines_init(struct fake_lines *l, struct vm *vm)
 {

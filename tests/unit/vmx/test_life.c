@@ -222,7 +222,7 @@ static void windows(void)
 	CHECK_EQ(vmx_ops.enable(&vcpu), 0);
 	spoil();
 	fake_hw.window = look;
-	vmx_ops.window(&vcpu, false);
+	vcpu_window(&vcpu, false);
 	CHECK_EQ(fake_hw.windows, 1);
 	CHECK_EQ(fake_hw.waits, 0);
 	/* The firmware's own but for CR0 and CR4, which VMX fixes. */
@@ -241,7 +241,7 @@ static void windows(void)
 	CHECK_EQ(fake_cpu_msr(MSR_STAR), 0x9000 + VMX_STAR);
 	CHECK_EQ(fake_cpu_msr(MSR_KERNEL_GS_BASE), 0x9000 + VMX_KERNEL_GS);
 	CHECK_EQ(fake_cpu.idt.base, (uintptr_t)state()->idt);
-	vmx_ops.window(&vcpu, true);
+	vcpu_window(&vcpu, true);
 	CHECK_EQ(fake_hw.waits, 1);
 	fake_hw.window = NULL;
 	vmx_ops.disable(&vcpu);
@@ -252,21 +252,47 @@ static void windows(void)
 	CHECK_EQ(fake_vmx.misuse, 0);
 }
 
+static void note_call(void *arg)
+{
+	*(bool *)arg = fake_hw.irq_enabled;
+	look();
+}
+
+/* A call has the firmware's world around it, and interrupts. */
+static void calls(void)
+{
+	struct fake_cpu before;
+	bool interrupts = false;
+
+	machine();
+	init();
+	before = fake_cpu;
+	CHECK_EQ(vmx_ops.enable(&vcpu), 0);
+	spoil();
+	vcpu_call_firmware(&vcpu, note_call, &interrupts);
+	CHECK(interrupts && !fake_hw.irq_enabled);
+	CHECK_EQ(in_window.idt.base, before.idt.base);
+	CHECK(!memcmp(in_window.msr, before.msr, sizeof(before.msr)));
+	CHECK_EQ(fake_cpu.idt.base, (uintptr_t)state()->idt);
+	vmx_ops.disable(&vcpu);
+	CHECK(is_like(&before));
+}
+
 static void nmis(void)
 {
 	machine();
 	init();
 	CHECK_EQ(vmx_ops.enable(&vcpu), 0);
-	vmx_ops.window(&vcpu, false);
+	vcpu_window(&vcpu, false);
 	CHECK_EQ(fake_vmx.nmis, 0);
 	vmx_nmi_seen = 1;
 	state()->nmi_pending = true;
-	vmx_ops.window(&vcpu, false);
+	vcpu_window(&vcpu, false);
 	CHECK_EQ(fake_vmx.nmis, 1);
-	vmx_ops.window(&vcpu, false);
+	vcpu_window(&vcpu, false);
 	CHECK_EQ(fake_vmx.nmis, 1);
 	state()->nmi_pending = true;
-	vmx_ops.window(&vcpu, true);
+	vcpu_window(&vcpu, true);
 	CHECK_EQ(fake_vmx.nmis, 2);
 	vmx_ops.disable(&vcpu);
 }
@@ -384,6 +410,7 @@ int main(void)
 	RUN(no_room);
 	RUN(enabled);
 	RUN(windows);
+	RUN(calls);
 	RUN(nmis);
 	RUN(unwinding);
 	RUN(feature_control);
