@@ -393,6 +393,8 @@ static const struct key keys[CONFIG_KEYS] = {
 	[CONFIG_ON_TRIPLE_FAULT] = KEY("postern", "on_triple_fault", read_action, on_triple_fault),
 	[CONFIG_ON_TIME_LIMIT] = KEY("postern", "on_time_limit", read_action, on_time_limit),
 	[CONFIG_TIME_LIMIT] = KEY("postern", "time_limit", read_seconds, time_limit),
+	[CONFIG_TIME_LIMIT_GRACE] = KEY(
+		"postern", "time_limit_grace", read_seconds, time_limit_grace),
 	[CONFIG_LOG] = KEY("postern", "log", read_log, log),
 	[CONFIG_REHEARSE] = KEY("postern", "rehearse", read_word, rehearse),
 	[CONFIG_TRACE_TO] = KEY("postern", "trace_to", read_trace_to, trace_to),
@@ -402,6 +404,7 @@ static const struct key keys[CONFIG_KEYS] = {
 	[CONFIG_CMDLINE] = KEY("guest", "cmdline", read_cmdline, cmdline),
 	[CONFIG_MEMORY] = KEY("guest", "memory", read_memory, memory),
 	[CONFIG_DISPLAY] = KEY("guest", "display", read_display, framebuffer),
+	[CONFIG_ACPI] = KEY("guest", "acpi", read_switch, acpi),
 	[CONFIG_BOOT_PATH] = KEY("boot", "path", read_path_or_empty, boot_path),
 };
 
@@ -657,6 +660,8 @@ void config_init(struct config *c)
 	c->trace_size = 8 * MIB;
 	c->memory = 512 * MIB;
 	c->framebuffer = true;
+	c->acpi = true;
+	c->time_limit_grace = 10;
 }
 
 static void parse_keys(struct parser *p, const char *text)

@@ -6,12 +6,12 @@
 #include "mmio/mmio.h"
 #include "pio/pio.h"
 
-#define LEGACY_DEVICES 4u
+#define LEGACY_DEVICES 5u
 
 static struct device *legacy_device(struct machine *m, unsigned i)
 {
 	struct device *const devices[LEGACY_DEVICES] = {
-		&m->cmos.dev, &m->keyboard.dev, &m->uart.dev, &m->reset.dev};
+		&m->cmos.dev, &m->keyboard.dev, &m->uart.dev, &m->reset.dev, &m->pm.dev};
 
 	return devices[i];
 }
@@ -27,12 +27,13 @@ void machine_detach(struct machine *m)
 	}
 }
 
-static int attach_legacy(struct machine *m, struct vm *vm, struct arena *arena)
+static int attach_legacy(struct machine *m, struct vm *vm, struct arena *arena, uint64_t grace_tsc)
 {
 	cmos_init(&m->cmos, vm);
 	i8042_init(&m->keyboard, vm);
 	uart_init(&m->uart, vm);
-	reset_ports_init(&m->reset, vm, 0);
+	reset_ports_init(&m->reset, vm);
+	pm_init(&m->pm, vm, MACHINE_PM_PORT, MACHINE_SCI, grace_tsc);
 	while (m->attached < LEGACY_DEVICES) {
 		struct device *dev = legacy_device(m, m->attached++);
 		int err = dev->ops->attach(dev, arena);
@@ -59,8 +60,8 @@ static void route_legacy(struct machine *m)
 		log_line("keyboard: no interrupt: it is read at the firmware's ticks");
 }
 
-int machine_attach(
-	struct machine *m, struct vm *vm, struct arena *arena, hpa_t ecam, uint64_t ecam_len)
+int machine_attach(struct machine *m, struct vm *vm, struct arena *arena, hpa_t ecam,
+	uint64_t ecam_len, uint64_t grace_tsc)
 {
 	int err;
 
@@ -73,7 +74,7 @@ int machine_attach(
 	if (!err)
 		err = host_irq_init(&m->host_irq, &efi_vector_ops, hpa(IOAPIC_DEFAULT_BASE));
 	if (!err)
-		err = attach_legacy(m, vm, arena);
+		err = attach_legacy(m, vm, arena, grace_tsc);
 	if (!err)
 		err = hypercall_init(&m->hypercall, vm);
 	if (!err)
@@ -85,6 +86,7 @@ int machine_attach(
 	}
 	m->pic.acknowledged = vpit_acknowledged;
 	m->pic.acknowledged_arg = &m->pit;
+	vpic_set_levels(&m->pic, 1u << MACHINE_SCI);
 	route_legacy(m);
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include "core/trace.h"
 #include "efi/acpi.h"
 #include "efi/console.h"
+#include "efi/describe.h"
 #include "efi/files.h"
 #include "efi/framebuffer.h"
 #include "efi/guestram.h"
@@ -204,6 +205,7 @@ static int load(struct session *s, const struct file *kernel, const struct file 
 		.cmdline = s->config->cmdline,
 		.tsc_khz = hw_tsc_khz(),
 		.framebuffer = s->has_framebuffer ? &s->framebuffer : NULL,
+		.acpi = s->config->acpi,
 	};
 	struct guest_error e;
 	int err = guest_load_linux(&s->vm.gmem, &s->map, &p, &s->entry, &e);
@@ -318,11 +320,14 @@ static void inventory_leave(void *context)
 static int machine_enter(void *context)
 {
 	struct session *s = context;
-
+	const struct config *c = s->config;
+	/* Of a short limit the guest gets at least half undisturbed. */
+	uint64_t grace_us = min_u64(c->time_limit_grace * 1000000ull, c->time_limit * 500000ull);
 	int err;
 
 	vm_init(&s->vm);
-	err = machine_attach(&s->machine, &s->vm, &s->arena, s->ecam, s->ecam_len);
+	err = machine_attach(
+		&s->machine, &s->vm, &s->arena, s->ecam, s->ecam_len, hw_us_to_tsc(grace_us));
 	if (!err && s->vm.trace)
 		trace_start(&s->vm);
 	return err;
@@ -428,6 +433,8 @@ static int tables_enter(void *context)
 	struct vcpu *v = &s->vm.vcpu;
 	int err = slpt_init(&s->vm.slpt, v->ops->slpt, &s->arena);
 
+	if (!err && s->config->acpi)
+		err = describe_guest(&s->vm, &s->machine, &s->map, &s->arena);
 	for (unsigned i = 0; !err && i < s->vm.gmem.count; i++) {
 		const struct gmem_run *r = &s->vm.gmem.run[i];
 

@@ -291,3 +291,23 @@ int pci_filter_add(struct pci_filter *f, struct device *dev)
 	log_shown(fn);
 	return show_path(f, seen);
 }
+
+int pci_filter_root_pin(const struct pci_filter *f, pci_bdf_t bdf, unsigned pin,
+	unsigned *ret_device, unsigned *ret_pin)
+{
+	/* The scan bounds the number of bridges. */
+	for (unsigned n = 0; n < 256; n++) {
+		const struct pci_seen *fn = pci_topology_find(&f->topology, bdf);
+
+		if (!fn)
+			return -E_NOENT;
+		if (fn->bridge == PCI_NO_BRIDGE) {
+			*ret_device = PCI_DEV(bdf);
+			*ret_pin = pin;
+			return 0;
+		}
+		pin = (pin + PCI_DEV(bdf)) % 4;
+		bdf = fn->bridge;
+	}
+	return -E_CORRUPT;
+}

@@ -49,6 +49,14 @@ int pci_filter_init(struct pci_filter *f, struct vm *vm, struct arena *arena, gp
  */
 int pci_filter_add(struct pci_filter *f, struct device *dev) must_check;
 
+/*
+ * Where an interrupt pin (0 to 3: INTA to INTD) of a function comes out on bus 0: device and pin there,
+ * turned on at each bridge on the way. PCI-to-PCI Bridge Architecture Specification 1.2, "Interrupt
+ * Binding". -E_NOENT (no such function), -E_CORRUPT.
+ */
+int pci_filter_root_pin(const struct pci_filter *f, pci_bdf_t bdf, unsigned pin,
+	unsigned *ret_device, unsigned *ret_pin) must_check;
+
 /* The guest's view of a function, or NULL. */
 struct pci_function *pci_filter_find(struct pci_filter *f, pci_bdf_t bdf);
 
