@@ -1,6 +1,7 @@
 /* Machines to describe by ACPI tables; see acpi_machines.h. */
 #include "guest/acpi_machines.h"
-#include "test.h"
+
+#include <stdlib.h>
 
 static const struct guest_acpi bare = {.pm_port = 0x600, .sci = 9, .s5_type = 5};
 

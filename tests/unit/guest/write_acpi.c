@@ -1,7 +1,10 @@
 /* Writes the tables of each machine as files FOLDER/MACHINE-SIGNATURE.aml, for guest/acpi-iasl. */
 #include "guest/acpi_machines.h"
 #include "guest/acpi_tables.h"
-#include "test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 static uint8_t tables[GUEST_ACPI_SIZE];
 
