@@ -135,13 +135,16 @@ static void interrupt_exit(struct vm *vm, const struct vmexit *e)
 
 /*
  * The guest rests until an interrupt for it is pending: the processor goes to the firmware, whose
- * tick brings it back at least every 10 ms. With interrupts off nothing would ever wake it.
+ * tick brings it back at least every 10 ms. With interrupts off nothing would ever wake it. The trap
+ * of a single step wakes it at once.
  */
 static void halt_exit(struct vm *vm, const struct vmexit *e)
 {
 	uint64_t start;
 
 	vcpu_skip(&vm->vcpu, e);
+	if (vm->vcpu.event.type != VEVENT_NONE)
+		return;
 	if (!(vcpu_get(&vm->vcpu, VREG_RFLAGS) & RFLAGS_IF)) {
 		vm_request_stop(vm, STOP_POWEROFF);
 		return;
