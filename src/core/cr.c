@@ -90,7 +90,10 @@ static bool cr_write(struct vm *vm, unsigned cr, uint64_t value)
 	case 8:
 		if (value & ~0xfull)
 			return false;
-		vm->cr8 = (uint8_t)value;
+		if (vm->irqchip->set_priority)
+			vm->irqchip->set_priority(vm->irqchip_state, (uint8_t)value);
+		else
+			vm->cr8 = (uint8_t)value;
 		return true;
 	default:
 		return false;
@@ -105,7 +108,7 @@ static uint64_t cr_read(struct vm *vm, unsigned cr)
 	case 4:
 		return vcpu_get(&vm->vcpu, VREG_CR4);
 	case 8:
-		return vm->cr8;
+		return vm->irqchip->priority ? vm->irqchip->priority(vm->irqchip_state) : vm->cr8;
 	default:
 		return 0;
 	}

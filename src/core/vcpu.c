@@ -182,6 +182,12 @@ bool vcpu_can_interrupt(struct vcpu *v)
 	       !vcpu_get(v, VREG_INTR_SHADOW);
 }
 
+bool vcpu_can_nmi(struct vcpu *v)
+{
+	return v->event.type == VEVENT_NONE && !vcpu_get(v, VREG_INTR_SHADOW) &&
+	       !vcpu_get(v, VREG_NMI_BLOCKED);
+}
+
 static void set_flat(struct vcpu *v, enum vcpu_seg seg, uint16_t selector, uint32_t attributes)
 {
 	struct vcpu_segment s = {selector, attributes, 0xffffffff, 0};

@@ -115,6 +115,7 @@ enum vcpu_reg {
 	VREG_KERNEL_GS_BASE,
 	VREG_CPL,	  /* 0 to 3; read only */
 	VREG_INTR_SHADOW, /* 1 right after STI or MOV SS */
+	VREG_NMI_BLOCKED, /* 1 in an NMI's handler, if the processor tells; read only */
 	VREG_COUNT
 };
 
@@ -158,6 +159,7 @@ enum vcpu_event_type { VEVENT_NONE, VEVENT_INTR, VEVENT_NMI, VEVENT_EXCEPTION };
 /* Exceptions that Postern injects. SDM vol. 3A "Protected-Mode Exceptions and Interrupts". */
 enum {
 	VECTOR_DB = 1,
+	VECTOR_NMI = 2,
 	VECTOR_UD = 6,
 	VECTOR_NM = 7,
 	VECTOR_DF = 8,
@@ -188,6 +190,11 @@ struct vcpu {
 	struct vcpu_event event;
 	/* Ask for VMEXIT_WINDOW as soon as the guest can take an external interrupt. */
 	bool want_window;
+	/*
+	 * The TSC at which the guest's turn has to end, all ones for no such time. A back end that
+	 * can't do that lets it end at the next host interrupt.
+	 */
+	uint64_t deadline;
 };
 
 struct vcpu_ops {
@@ -288,6 +295,8 @@ void vcpu_call_firmware(struct vcpu *v, void (*call)(void *arg), void *arg);
 
 /* Could an external interrupt be injected at the next entry? */
 bool vcpu_can_interrupt(struct vcpu *v);
+/* And an NMI? */
+bool vcpu_can_nmi(struct vcpu *v);
 
 /*
  * The state in which a boot protocol's 64-bit entry finds the CPU: long mode with paging, flat

@@ -1,12 +1,20 @@
-/* The firmware's timer as its applications see it; owns one event and its count. */
+/*
+ * The firmware's timer as its applications see it; owns one event and its count, and the period that
+ * the timer was found with.
+ */
 #include "efi/ticks.h"
+#include "base/log.h"
 #include "hw/cpu.h"
+#include "hw/time.h"
 
-#define STALL_US 20000u
-#define ROUNDS	 3u
+#define STALL_US	   20000u
+#define ROUNDS		   3u
+
+#define SHORT_PERIOD_100NS 10000u
 
 static EFI_EVENT event;
 static volatile uint64_t count;
+static UINT64 found_period; /* 0: the firmware's timer is as found */
 
 static VOID EFIAPI tick(EFI_EVENT e, VOID *context)
 {
@@ -36,6 +44,36 @@ int ticks_start(void)
 	if (EFI_ERROR(status))
 		ticks_stop();
 	return uefi_error(status);
+}
+
+EFI_TIMER_ARCH_PROTOCOL *ticks_timer(void)
+{
+	EFI_GUID guid = EFI_TIMER_ARCH_PROTOCOL_GUID;
+	EFI_TIMER_ARCH_PROTOCOL *timer;
+
+	return EFI_ERROR(efi_bs->LocateProtocol(&guid, NULL, (void **)&timer)) ? NULL : timer;
+}
+
+/* A period of 0 means a timer that is off: it isn't ours to switch on. */
+uint64_t ticks_shorten(bool on)
+{
+	EFI_TIMER_ARCH_PROTOCOL *timer = ticks_timer();
+	UINT64 period = 0;
+
+	if (!timer || EFI_ERROR(timer->GetTimerPeriod(timer, &period)) || !period)
+		return 0;
+	if (on && period > SHORT_PERIOD_100NS) {
+		found_period = period;
+		if (EFI_ERROR(timer->SetTimerPeriod(timer, SHORT_PERIOD_100NS)))
+			log_line("firmware: its timer keeps its period; the guest's are told late");
+	} else if (!on && found_period) {
+		if (EFI_ERROR(timer->SetTimerPeriod(timer, found_period)))
+			log_line("firmware: its timer doesn't take its old period back");
+		found_period = 0;
+	}
+	if (EFI_ERROR(timer->GetTimerPeriod(timer, &period)))
+		return 0;
+	return hw_us_to_tsc(period / 10);
 }
 
 uint64_t ticks_count(void)
