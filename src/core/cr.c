@@ -117,14 +117,19 @@ static uint64_t cr_read(struct vm *vm, unsigned cr)
 void cr_exit(struct vm *vm, const struct vmexit *e)
 {
 	struct vcpu *v = &vm->vcpu;
+	struct vmexit found = *e;
 
+	/* If it can't be read any more, the guest faults by itself when it runs it again. */
+	if (e->u.cr.gpr == GPR_UNKNOWN &&
+		!vcpu_find_cr_gpr(v, e->rip, &found.u.cr.gpr, &found.insn_len))
+		return;
 	if (!e->u.cr.write) {
-		vcpu_write_gpr(v, e->u.cr.gpr, cr_read(vm, e->u.cr.cr));
-	} else if (!cr_write(vm, e->u.cr.cr, vcpu_read_gpr(v, e->u.cr.gpr))) {
+		vcpu_write_gpr(v, found.u.cr.gpr, cr_read(vm, e->u.cr.cr));
+	} else if (!cr_write(vm, e->u.cr.cr, vcpu_read_gpr(v, found.u.cr.gpr))) {
 		vcpu_raise_error(v, VECTOR_GP, 0);
 		return;
 	}
-	vcpu_skip(v, e);
+	vcpu_skip(v, &found);
 }
 
 /* x87 is always on, AVX needs SSE: SDM vol. 1 "Enabling the XSAVE Feature Set". */

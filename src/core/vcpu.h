@@ -33,7 +33,8 @@ enum gpr {
 	GPR_R13,
 	GPR_R14,
 	GPR_R15,
-	GPR_COUNT
+	GPR_COUNT,
+	GPR_UNKNOWN = 0xff
 };
 
 enum vmexit_kind {
@@ -87,7 +88,7 @@ struct vmexit {
 			bool write;
 		} msr;
 		struct {
-			uint8_t cr, gpr;
+			uint8_t cr, gpr; /* gpr may be GPR_UNKNOWN */
 			bool write;
 		} cr;
 	} u;
@@ -261,6 +262,12 @@ void vcpu_set_edx_eax(struct vcpu *v, uint64_t value);
 
 /* The length of the intercepted instruction at rip, for vcpu_skip; 0 if it can't be read. */
 unsigned vcpu_find_length(struct vcpu *v, uint64_t rip);
+
+/*
+ * The general register of the MOV to or from a control register at rip, and its length, for CPUs
+ * that don't tell. False if the bytes can't be read any more.
+ */
+bool vcpu_find_cr_gpr(struct vcpu *v, uint64_t rip, uint8_t *ret_gpr, uint8_t *ret_length);
 
 /* An instruction pointer that has passed a multiple of 4 GiB, as the guest's mode has it. */
 uint64_t vcpu_wrap_rip(struct vcpu *v, uint64_t rip);

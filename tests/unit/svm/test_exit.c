@@ -139,6 +139,18 @@ static void faults(void)
 	CHECK(!e.u.npf.write && !e.u.npf.fetch && e.u.npf.walk);
 }
 
+static void task_priority(void)
+{
+	struct vmexit e;
+
+	clear();
+	e = normalise(EXIT_WRITE_CR8, 0, 0, 0);
+	CHECK_EQ(e.kind, VMEXIT_CR);
+	CHECK(e.u.cr.cr == 8 && e.u.cr.gpr == GPR_UNKNOWN && e.u.cr.write);
+	e = normalise(EXIT_READ_CR8, 0, 0, 0);
+	CHECK(e.u.cr.cr == 8 && e.u.cr.gpr == GPR_UNKNOWN && !e.u.cr.write);
+}
+
 static void instruction_bytes(void)
 {
 	struct vmexit e;
@@ -236,6 +248,7 @@ int main(void)
 	RUN(lengths);
 	RUN(ports);
 	RUN(faults);
+	RUN(task_priority);
 	RUN(instruction_bytes);
 	RUN(msrs);
 	RUN(interrupted_events);
