@@ -459,7 +459,7 @@ static void virtualization_leave(void *context)
 
 	s->vm.vcpu.ops->disable(&s->vm.vcpu);
 	hw_irq_enable();
-	ticks_shorten(false);
+	ticks_restore();
 	console_pause(false);
 }
 
@@ -470,7 +470,7 @@ static int virtualization_enter(void *context)
 	int err;
 
 	console_pause(true);
-	s->vm.host_period_tsc = ticks_shorten(true);
+	s->vm.host_period_tsc = ticks_shorten();
 	hw_irq_disable();
 	err = v->ops->enable(v);
 	if (err) {

@@ -17,10 +17,11 @@ EFI_TIMER_ARCH_PROTOCOL *ticks_timer(void);
 /*
  * While the guest runs the firmware ticks every millisecond, so that the guest's timers are told in
  * time where nothing else ends its turn; then with the period as found again. Returns the period in
- * TSC ticks, 0 if it isn't known. Firmware context, interrupts on. The firmware itself changes its
- * timer, and so counts the true time at each tick.
+ * TSC ticks, as measured; 0 if there is none. Firmware context, interrupts on. The firmware itself
+ * changes its timer, and so goes on to count the time that it believes in at each tick.
  */
-uint64_t ticks_shorten(bool on);
+uint64_t ticks_shorten(void);
+void ticks_restore(void);
 
 /* kHz of the TSC: from CPUID.15h if it tells, else measured against the firmware's Stall(). */
 uint32_t ticks_measure_tsc_khz(void);
