@@ -75,6 +75,8 @@ int machine_attach(struct machine *m, struct vm *vm, struct arena *arena, bool a
 	if (!err)
 		err = host_irq_init(&m->host_irq, &efi_vector_ops, hpa(IOAPIC_DEFAULT_BASE));
 	if (!err)
+		err = vm_add_timer(vm, host_irq_tick, host_irq_next, &m->host_irq);
+	if (!err)
 		err = attach_legacy(m, vm, arena);
 	if (!err)
 		err = hypercall_init(&m->hypercall, vm);

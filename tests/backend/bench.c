@@ -364,6 +364,7 @@ int bench_init(struct bench *b)
 		err = b->ops->init(&vm->vcpu, &b->arena, arena_hpa(&b->arena, vm->slpt.root));
 	if (err)
 		return err;
+	vm->vcpu.deadline = ~0ull;
 	cpuid_init(vm);
 	msr_init(vm);
 	return 0;
