@@ -33,7 +33,8 @@ enum gpr {
 	GPR_R13,
 	GPR_R14,
 	GPR_R15,
-	GPR_COUNT
+	GPR_COUNT,
+	GPR_UNKNOWN = 0xff
 };
 
 enum vmexit_kind {
@@ -87,7 +88,7 @@ struct vmexit {
 			bool write;
 		} msr;
 		struct {
-			uint8_t cr, gpr;
+			uint8_t cr, gpr; /* gpr may be GPR_UNKNOWN */
 			bool write;
 		} cr;
 	} u;
@@ -116,6 +117,7 @@ enum vcpu_reg {
 	VREG_KERNEL_GS_BASE,
 	VREG_CPL,	  /* 0 to 3; read only */
 	VREG_INTR_SHADOW, /* 1 right after STI or MOV SS */
+	VREG_NMI_BLOCKED, /* 1 in an NMI's handler, if the processor tells; read only */
 	VREG_COUNT
 };
 
@@ -159,6 +161,7 @@ enum vcpu_event_type { VEVENT_NONE, VEVENT_INTR, VEVENT_NMI, VEVENT_EXCEPTION };
 /* Exceptions that Postern injects. SDM vol. 3A "Protected-Mode Exceptions and Interrupts". */
 enum {
 	VECTOR_DB = 1,
+	VECTOR_NMI = 2,
 	VECTOR_UD = 6,
 	VECTOR_NM = 7,
 	VECTOR_DF = 8,
@@ -190,6 +193,11 @@ struct vcpu {
 	struct vcpu_event event;
 	/* Ask for VMEXIT_WINDOW as soon as the guest can take an external interrupt. */
 	bool want_window;
+	/*
+	 * The TSC at which the guest's turn has to end, all ones for no such time. A back end that
+	 * can't do that lets it end at the next host interrupt.
+	 */
+	uint64_t deadline;
 };
 
 struct vcpu_ops {
@@ -262,6 +270,12 @@ void vcpu_set_edx_eax(struct vcpu *v, uint64_t value);
 /* The length of the intercepted instruction at rip, for vcpu_skip; 0 if it can't be read. */
 unsigned vcpu_find_length(struct vcpu *v, uint64_t rip);
 
+/*
+ * The general register of the MOV to or from a control register at rip, and its length, for CPUs
+ * that don't tell. False if the bytes can't be read any more.
+ */
+bool vcpu_find_cr_gpr(struct vcpu *v, uint64_t rip, uint8_t *ret_gpr, uint8_t *ret_length);
+
 /* An instruction pointer that has passed a multiple of 4 GiB, as the guest's mode has it. */
 uint64_t vcpu_wrap_rip(struct vcpu *v, uint64_t rip);
 
@@ -313,6 +327,8 @@ void vcpu_call_firmware(struct vcpu *v, void (*call)(void *arg), void *arg);
 
 /* Could an external interrupt be injected at the next entry? */
 bool vcpu_can_interrupt(struct vcpu *v);
+/* And an NMI? */
+bool vcpu_can_nmi(struct vcpu *v);
 
 /*
  * The state in which a boot protocol's 64-bit entry finds the CPU: long mode with paging, flat

@@ -19,6 +19,8 @@
  *   cmdline = the kernel's command line                default: empty
  *   memory = NUMBER[K|M|G]                             default: 512M
  *   display = framebuffer | none                       default: framebuffer
+ *   apic = on | off                                    default: on; a local APIC and an IOAPIC besides
+ *                                                      the PIC
  *   [boot]
  *   path = \EFI\...\loader.efi                         default: empty, back to the boot manager
  *   [device NAME]                                      up to 8
@@ -92,6 +94,7 @@ enum config_key {
 	CONFIG_CMDLINE,
 	CONFIG_MEMORY,
 	CONFIG_DISPLAY,
+	CONFIG_APIC,
 	CONFIG_BOOT_PATH,
 	CONFIG_KEYS
 };
@@ -107,7 +110,7 @@ struct config {
 	char initramfs[CONFIG_PATH_MAX + 1]; /* empty: none */
 	char cmdline[CONFIG_CMDLINE_MAX + 1];
 	uint64_t memory; /* bytes, whole pages */
-	bool framebuffer;
+	bool framebuffer, apic;
 	char boot_path[CONFIG_PATH_MAX + 1]; /* empty: return to the boot manager */
 	struct config_device device[CONFIG_DEVICES];
 	unsigned device_count;

@@ -88,6 +88,9 @@ void hw_wait(void);
 #define MSR_SYSENTER_EIP    0x176u
 #define MSR_DEBUGCTL	    0x1d9u
 #define MSR_PAT		    0x277u
+#define MSR_TSC_DEADLINE    0x6e0u
+#define MSR_X2APIC_FIRST    0x800u
+#define MSR_X2APIC_LAST	    0x8ffu
 #define MSR_EFER	    0xc0000080u
 #define MSR_STAR	    0xc0000081u
 #define MSR_LSTAR	    0xc0000082u

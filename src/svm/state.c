@@ -60,6 +60,7 @@ static uint64_t *reg_at(struct vmcb_save *g, enum vcpu_reg reg)
 		return &g->kernel_gs_base;
 	case VREG_CPL:
 	case VREG_INTR_SHADOW:
+	case VREG_NMI_BLOCKED: /* the VMCB doesn't tell */
 	case VREG_COUNT:
 	default:
 		return NULL;

@@ -197,6 +197,8 @@ uint64_t vmx_get(struct vcpu *v, enum vcpu_reg reg)
 		return get_cpl(x);
 	case VREG_INTR_SHADOW:
 		return (x->entry.interruptibility & BLOCKING_INTR) != 0;
+	case VREG_NMI_BLOCKED:
+		return (x->entry.interruptibility & BLOCKING_NMI) != 0;
 	case VREG_COUNT:
 	default:
 		return 0;
@@ -297,6 +299,7 @@ void vmx_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 		set_shadow(x, value);
 		break;
 	case VREG_CPL:
+	case VREG_NMI_BLOCKED:
 	case VREG_COUNT:
 	default:
 		break;

@@ -95,11 +95,12 @@ struct vmx {
 	struct vmx_gate *idt; /* of the exit path: the firmware's with an NMI handler of ours */
 	struct vmx_host host;
 
-	bool on;	   /* in VMX operation */
-	bool live;	   /* the VMCS is current and has the guest's fields; else soft has */
-	bool inside;	   /* guest_msr and unswitched are in the processor */
-	bool window_armed; /* PROC_WINDOW is set in the VMCS */
-	bool nmi_pending;  /* an NMI ended the guest's turn; the firmware hasn't seen it */
+	bool on;	      /* in VMX operation */
+	bool live;	      /* the VMCS is current and has the guest's fields; else soft has */
+	bool inside;	      /* guest_msr and unswitched are in the processor */
+	bool window_armed;    /* PROC_WINDOW is set in the VMCS */
+	uint32_t turn, timer; /* start values of the preemption timer: the longest, the VMCS's */
+	bool nmi_pending;     /* an NMI ended the guest's turn; the firmware hasn't seen it */
 
 	uint64_t soft[SLOT_COUNT];
 	uint64_t guest_msr[VMX_SWAPPED];
