@@ -28,6 +28,7 @@ ROOMS: dict[str, set[str]] = {
     "irq": {"base", "core", "hw"},
     "iommu": {"base", "hw"},
     "dma": {"base", "core", "hw", "iommu"},
+    "virtio": {"base", "core", "pci"},
     "guest": {"base", "core"},
 }
 ROOMS["efi"] = set(ROOMS)

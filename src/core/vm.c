@@ -133,6 +133,14 @@ static void interrupt_exit(struct vm *vm, const struct vmexit *e)
 	poll_all(vm);
 }
 
+static bool any_busy(const struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->device_count; i++)
+		if (vm->device[i]->busy)
+			return true;
+	return false;
+}
+
 /*
  * The guest rests until an interrupt for it is pending: the processor goes to the firmware, whose
  * tick brings it back at least every 10 ms. With interrupts off nothing would ever wake it.
@@ -149,7 +157,7 @@ static void halt_exit(struct vm *vm, const struct vmexit *e)
 	start = hw_tsc();
 	poll_all(vm);
 	while (!vm->irqchip->pending(vm->irqchip_state) && vm->stop.reason == STOP_NONE) {
-		vcpu_window(&vm->vcpu, true);
+		vcpu_window(&vm->vcpu, !any_busy(vm));
 		poll_all(vm);
 	}
 	vm->idle_tsc += hw_tsc() - start;
