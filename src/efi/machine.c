@@ -45,6 +45,12 @@ static int attach_legacy(struct machine *m, struct vm *vm, struct arena *arena)
 	return 0;
 }
 
+void machine_set_level(struct machine *m, unsigned irq)
+{
+	m->levels |= (uint16_t)(1u << irq);
+	vpic_set_levels(&m->pic, m->levels);
+}
+
 int machine_route_isa(struct machine *m, struct device *dev, unsigned irq)
 {
 	return host_irq_route_pin(&m->host_irq, dev, &(struct host_irq_pin){.pin = irq});

@@ -24,7 +24,7 @@ struct virtio_blk_window {
 /* Who moves the data. Each call is synchronous and stays inside the disk; 0 or a negative error. */
 struct virtio_blk_disk_ops {
 	int (*read)(void *arg, uint64_t block, void *ret_data, size_t len);
-	int (*write)(void *arg, uint64_t block, const void *data, size_t len);
+	int (*write)(void *arg, uint64_t block, void *data, size_t len);
 	int (*flush)(void *arg);
 };
 
