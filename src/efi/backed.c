@@ -123,12 +123,30 @@ static int attach(
 	return err;
 }
 
+static int attach_console(struct backed_set *set, struct machine *m)
+{
+	uint16_t cols, rows;
+	int err = guestcon_take(&set->firmware_console, &set->vm->vcpu, &cols, &rows);
+
+	if (err)
+		return err;
+	virtio_console_init(&set->console, set->vm, &set->line, &guestcon_ops,
+		&set->firmware_console, cols, rows);
+	set->console_attached = true;
+	err = virtio_show(&set->console.virtio, &m->pci);
+	if (!err)
+		err = vm_add_device(set->vm, &set->console.virtio.dev);
+	if (!err)
+		log_line("console: the firmware's, %u columns, %u rows", cols, rows);
+	return err;
+}
+
 int backed_attach(struct backed_set *set, struct machine *m, struct arena *arena,
 	void (*complain)(const struct config_error *e))
 {
 	int err = 0;
 
-	if (set->count)
+	if (set->count || set->config->firmware_console)
 		machine_set_level(m, LINE);
 	for (unsigned i = 0; i < set->count && !err; i++) {
 		const struct config_device *section = set->disk[i].section;
@@ -140,11 +158,31 @@ int backed_attach(struct backed_set *set, struct machine *m, struct arena *arena
 		if (err)
 			log_alert("device %s: %s", section->name, error_string(err));
 	}
+	if (err || !set->config->firmware_console)
+		return err;
+	err = attach_console(set, m);
+	if (err)
+		log_alert("console: %s", error_string(err));
 	return err;
+}
+
+static void detach_console(struct backed_set *set)
+{
+	struct device *dev = &set->console.virtio.dev;
+
+	guestcon_leave(&set->firmware_console);
+	if (!set->console_attached)
+		return;
+	(void)dev->ops->quiesce(dev);
+	dev->ops->detach(dev);
+	set->console_attached = false;
+	log_line("%s: %lu bytes out, %lu in", dev->name, set->console.bytes_out,
+		set->console.bytes_in);
 }
 
 void backed_detach(struct backed_set *set, struct drivers *d)
 {
+	detach_console(set);
 	for (unsigned i = set->count; i--;) {
 		struct backed_disk *disk = &set->disk[i];
 		struct device *dev = &disk->blk.virtio.dev;

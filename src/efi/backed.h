@@ -1,6 +1,6 @@
 /*
- * Devices of the guest that the firmware's drivers serve: disks without a mediator, as the
- * configuration names them. Order of calls: choose when the restricted devices are known, attach
+ * Devices of the guest that the firmware's drivers serve: disks without a mediator and the console, as
+ * the configuration names them. Order of calls: choose when the restricted devices are known, attach
  * after theirs; detach any time.
  */
 #ifndef POSTERN_EFI_BACKED_H
@@ -8,6 +8,7 @@
 
 #include "efi/disk.h"
 #include "efi/drivers.h"
+#include "efi/guestcon.h"
 #include "efi/machine.h"
 #include "efi/mediated.h"
 
@@ -26,6 +27,9 @@ struct backed_set {
 	struct virtio_line line;
 	struct backed_disk disk[BACKED_DISKS];
 	unsigned count;
+	struct guestcon firmware_console;
+	struct virtio_console console;
+	bool console_attached;
 };
 
 /*

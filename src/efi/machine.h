@@ -25,7 +25,9 @@ struct machine {
 	struct hypercall hypercall;
 	struct pci_filter pci;
 	struct host_irq host_irq;
-	uint16_t levels;   /* lines of the PIC that are level-triggered */
+	uint16_t levels; /* lines of the PIC that are level-triggered */
+	/* Set before attach: serial port and keyboard stay the firmware's, and the guest has none. */
+	bool without_console;
 	unsigned attached; /* legacy devices, to be detached again */
 };
 

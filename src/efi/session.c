@@ -295,6 +295,8 @@ static int drivers_enter(void *context)
 		drivers_leave(s);
 		return err;
 	}
+	if (s->config->firmware_console)
+		return 0;
 	stop_pnp_driver(s, PNP_SERIAL, "serial port");
 	stop_pnp_driver(s, PNP_KEYBOARD, "keyboard");
 	return 0;
@@ -335,6 +337,7 @@ static int machine_enter(void *context)
 	int err;
 
 	vm_init(&s->vm);
+	s->machine.without_console = s->config->firmware_console;
 	err = machine_attach(&s->machine, &s->vm, &s->arena, s->ecam, s->ecam_len);
 	if (!err && s->vm.trace)
 		trace_start(&s->vm);

@@ -210,7 +210,8 @@ static void test_bad_devices(void)
 {
 #define MATCH_WRONG(v)                                                                             \
 	CHECK_ERROR(MINIMAL "[device d]\nmatch = " v "\n",                                         \
-		"f:4: match: \"" v "\" isn't class:CCSS[PP], id:VVVV:DDDD, pci:BB:DD.F, disk:boot or partition:GUID")
+		"f:4: match: \"" v                                                                 \
+		"\" isn't class:CCSS[PP], id:VVVV:DDDD, pci:BB:DD.F, disk:boot or partition:GUID")
 	MATCH_WRONG("class:01");
 	MATCH_WRONG("class:01080");
 	MATCH_WRONG("class:0108022");
