@@ -174,6 +174,14 @@ static bool sleep_is_too_long(const struct vm *vm)
 	return vm->vcpu.deadline < now || vm->vcpu.deadline - now < period;
 }
 
+static bool any_busy(const struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->device_count; i++)
+		if (vm->device[i]->busy)
+			return true;
+	return false;
+}
+
 /*
  * The guest rests until an interrupt for it is pending: the processor goes to the firmware, whose
  * tick brings it back. The last stretch before an event of the guest's own timers it stays awake.
@@ -193,7 +201,7 @@ static void halt_exit(struct vm *vm, const struct vmexit *e)
 	start = hw_tsc();
 	poll_all(vm);
 	while (!vm->irqchip->pending(vm->irqchip_state) && vm->stop.reason == STOP_NONE) {
-		vcpu_window(&vm->vcpu, !sleep_is_too_long(vm));
+		vcpu_window(&vm->vcpu, !any_busy(vm) && !sleep_is_too_long(vm));
 		poll_all(vm);
 	}
 	vm->idle_tsc += hw_tsc() - start;
