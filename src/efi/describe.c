@@ -10,7 +10,6 @@
 
 /* Below the IOAPIC: the end of what PCI may have under 4 GiB. */
 #define PCI_END	    0xfec00000ull
-#define LAPIC_BASE  0xfee00000u
 #define RESET_PORT  0xcf9u /* the PCI filter's */
 #define RESET_VALUE 0x06u
 
@@ -84,8 +83,11 @@ int describe_guest(
 		.s5_type = PM_S5_TYPE,
 		.reset_port = RESET_PORT,
 		.reset_value = RESET_VALUE,
-		.lapic_base = LAPIC_BASE,
-		.ioapic_base = (uint32_t)IOAPIC_DEFAULT_BASE,
+		.msi = vm->irqchip->message,
+		.apic = m->irqchip.pic,
+		.lapic_base = (uint32_t)VLAPIC_DEFAULT_BASE,
+		.ioapic_base = (uint32_t)VIOAPIC_BASE,
+		.ioapic_id = m->irqchip.ioapic.id,
 		.override = {{0, 2, false, false}, {MACHINE_SCI, MACHINE_SCI, true, false}},
 		.override_count = 2};
 	uint8_t *tables = arena_alloc(arena, GUEST_ACPI_SIZE, 64);

@@ -310,6 +310,9 @@ static void put_root_resources(struct aml *a, const struct guest_acpi *m)
 /* The number of an input means the same for PIC and IOAPIC, so that no _PIC method has to tell. */
 static void put_routes(struct aml *a, const struct guest_acpi *m)
 {
+	/* ACPICA warns of an empty one. */
+	if (!m->route_count)
+		return;
 	aml_name(a, "_PRT");
 	aml_package(a);
 	for (unsigned i = 0; i < m->route_count; i++) {

@@ -319,10 +319,10 @@ static enum io_result elcr_access(struct device *dev, struct io_access *a)
 	return IO_DONE;
 }
 
-void vpic_set_levels(struct vpic *p, uint16_t lines)
+void vpic_set_levels(struct vpic *p, uint16_t elcr)
 {
-	set_elcr(&p->chip[MASTER], p->chip[MASTER].elcr | (uint8_t)lines);
-	set_elcr(&p->chip[SLAVE], p->chip[SLAVE].elcr | (uint8_t)(lines >> 8));
+	set_elcr(&p->chip[MASTER], (uint8_t)elcr);
+	set_elcr(&p->chip[SLAVE], (uint8_t)(elcr >> 8));
 	update_output(p);
 }
 

@@ -40,8 +40,8 @@ struct vpic {
  */
 int vpic_attach(struct vpic *p, struct vm *vm) must_check;
 
-/* What a BIOS would have chosen: one bit per line that is a level from now on, as PCI's and ACPI's. */
-void vpic_set_levels(struct vpic *p, uint16_t lines);
+/* What a BIOS would have chosen: one bit per line, for PCI interrupts. */
+void vpic_set_levels(struct vpic *p, uint16_t elcr);
 
 extern const struct irqchip_ops vpic_irqchip;
 

@@ -81,6 +81,13 @@ static void pm_tick(void *arg, uint64_t tsc)
 	pm_press_power_button(pm);
 }
 
+/* A press can wait for the firmware's tick. */
+static uint64_t pm_next(void *arg)
+{
+	(void)arg;
+	return VM_NEVER;
+}
+
 static int pm_attach(struct device *dev, struct arena *arena)
 {
 	struct pm *pm = dev->state;
@@ -94,7 +101,7 @@ static int pm_attach(struct device *dev, struct arena *arena)
 		.handler = pm_access,
 		.name = "acpi pm1"};
 	err = region_add(&dev->vm->pio, &pm->region);
-	return err ? err : vm_add_timer(dev->vm, pm_tick, pm);
+	return err ? err : vm_add_timer(dev->vm, pm_tick, pm_next, pm);
 }
 
 static int pm_quiesce(struct device *dev)
