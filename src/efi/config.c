@@ -305,6 +305,7 @@ static const uint8_t global_guid[16] = {0x61, 0xdf, 0xe4, 0x8b, 0xca, 0x93, 0xd2
 static bool parse_guid(const char *s, uint8_t *ret_guid)
 {
 	static const uint8_t order[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
+	uint8_t guid[16];
 	uint32_t byte;
 
 	for (unsigned i = 0; i < 16; i++) {
@@ -312,8 +313,9 @@ static bool parse_guid(const char *s, uint8_t *ret_guid)
 			return false;
 		if (!parse_hex(&s, 2, &byte))
 			return false;
-		ret_guid[order[i]] = (uint8_t)byte;
+		guid[order[i]] = (uint8_t)byte;
 	}
+	memcpy(ret_guid, guid, sizeof(guid));
 	return true;
 }
 

@@ -78,11 +78,11 @@ int pages_change(struct page_map *m, uint64_t base, uint64_t pages, EFI_MEMORY_T
 	at = find(m, base, pages);
 	if (at == PAGE_RANGES || m->range[at].type != from)
 		return -E_NOENT;
-	/* Up to two more: what is left in front of it and behind. */
-	if (m->count + 2 > PAGE_RANGES)
-		return -E_NOMEM;
 	whole = m->range[at];
 	end = base + pages * PAGE_SIZE;
+	/* What is left in front of it and behind. */
+	if (m->count + (whole.base < base) + (end < range_end(&whole)) > PAGE_RANGES)
+		return -E_NOMEM;
 	m->range[at] = (struct page_range){base, pages, type};
 	if (end < range_end(&whole))
 		insert(m, at + 1,

@@ -109,7 +109,7 @@ static void EFIAPI notify(EFI_EVENT event, void *context)
 static void test_events(void)
 {
 	EFI_EVENT timer, plain, noted;
-	unsigned amount = 3;
+	static unsigned amount = 3; /* the end of boot services still looks at it */
 	UINTN index = 9;
 	EFI_TPL before;
 
