@@ -17,10 +17,12 @@
 #include "efi/inventory.h"
 #include "efi/mediated.h"
 #include "efi/resident.h"
+#include "efi/services.h"
 #include "efi/stages.h"
 #include "efi/ticks.h"
 #include "efi/tracefile.h"
 #include "efi/vectors.h"
+#include "guest/efi.h"
 #include "guest/linux.h"
 #include "hw/time.h"
 #include "vmx/vmx.h"
@@ -37,6 +39,8 @@ struct session {
 	struct guest_entry entry;
 	struct guest_framebuffer framebuffer;
 	bool has_framebuffer;
+	bool is_efi; /* the guest is an EFI program: it has a firmware, which makes calls */
+	struct firmware_calls firmware_calls;
 	struct arena arena;
 	size_t arena_pages;
 	struct guest_ram ram;
@@ -197,13 +201,48 @@ static int read_named(const struct session *s, EFI_HANDLE volume, enum config_ke
 	return err;
 }
 
+/* The bytes of src/guest/firmware, linked in. */
+extern const char guest_firmware[], guest_firmware_end[];
+
+static int load_efi(
+	struct session *s, const struct guest_linux_params *p, struct guest_error *ret_error)
+{
+	struct guest_efi_params e = {
+		.firmware = guest_firmware,
+		.firmware_len = (size_t)(guest_firmware_end - guest_firmware),
+		.program = *p,
+		.path = s->config->kernel,
+	};
+	int err = guest_load_efi(&s->vm.gmem, &s->map, &e, &s->entry, ret_error);
+
+	if (err)
+		return err;
+	s->is_efi = true;
+	err = services_init(&s->firmware_calls, &s->vm, &s->config->variables, &s->arena);
+	if (err) {
+		ret_error->part = GUEST_VARIABLES;
+		fmt_print(ret_error->text, sizeof(ret_error->text), "%s", error_string(err));
+	}
+	return err;
+}
+
+/* auto: a kernel is started as one, all else that is an EFI program as that. */
+static bool starts_as_efi(const struct config *c, const struct file *kernel)
+{
+	if (c->boot != CONFIG_BOOT_AUTO)
+		return c->boot == CONFIG_BOOT_EFI;
+	return !guest_is_linux(kernel->data, kernel->size) &&
+	       guest_is_efi(kernel->data, kernel->size);
+}
+
 static int load(struct session *s, const struct file *kernel, const struct file *initramfs)
 {
 	static const enum config_key keys[] = {[GUEST_KERNEL] = CONFIG_KERNEL,
 		[GUEST_INITRAMFS] = CONFIG_INITRAMFS,
 		[GUEST_CMDLINE_TEXT] = CONFIG_CMDLINE,
 		[GUEST_MEMORY] = CONFIG_MEMORY,
-		[GUEST_DISPLAY] = CONFIG_DISPLAY};
+		[GUEST_DISPLAY] = CONFIG_DISPLAY,
+		[GUEST_VARIABLES] = CONFIG_VARIABLE_LIST};
 	struct guest_linux_params p = {
 		.kernel = kernel->data,
 		.kernel_len = kernel->size,
@@ -214,7 +253,9 @@ static int load(struct session *s, const struct file *kernel, const struct file 
 		.framebuffer = s->has_framebuffer ? &s->framebuffer : NULL,
 	};
 	struct guest_error e;
-	int err = guest_load_linux(&s->vm.gmem, &s->map, &p, &s->entry, &e);
+	int err = starts_as_efi(s->config, kernel)
+			  ? load_efi(s, &p, &e)
+			  : guest_load_linux(&s->vm.gmem, &s->map, &p, &s->entry, &e);
 
 	if (err)
 		complain(s->config, keys[e.part], e.text);
@@ -339,6 +380,8 @@ static int machine_enter(void *context)
 	vm_init(&s->vm);
 	s->machine.without_console = s->config->firmware_console;
 	err = machine_attach(&s->machine, &s->vm, &s->arena, s->config->apic, s->ecam, s->ecam_len);
+	if (!err && s->is_efi)
+		hypercall_offer_firmware(&s->machine.hypercall, &s->firmware_calls);
 	if (!err && s->vm.trace)
 		trace_start(&s->vm);
 	return err;

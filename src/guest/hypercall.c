@@ -143,8 +143,15 @@ static int call(struct hypercall *h, struct vm *vm, uint32_t function)
 	case POSTERN_CALL_LOG:
 		return call_log(h, vm);
 	default:
-		return POSTERN_CALL_ENOSYS;
+		return h->firmware ? firmware_call(h->firmware, vm, function) : POSTERN_CALL_ENOSYS;
 	}
+}
+
+/* An answer that is a service's everyday business, and no news for the log. */
+static bool is_usual(uint32_t function, int result)
+{
+	return function >= POSTERN_CALL_GET_TIME &&
+	       (result == POSTERN_CALL_ENOENT || result == POSTERN_CALL_ETOOSMALL);
 }
 
 static enum io_result handle_port(struct device *dev, struct io_access *a)
@@ -158,7 +165,7 @@ static enum io_result handle_port(struct device *dev, struct io_access *a)
 	/* The first call that ends the guest is the one that counts. */
 	result = vm->stop.reason == STOP_NONE ? call(h, vm, (uint32_t)a->value)
 					      : POSTERN_CALL_EINVAL;
-	if (result)
+	if (result && !is_usual((uint32_t)a->value, result))
 		log_limited(&h->refused, "guest: call %u refused: %d", (unsigned)a->value, result);
 	vcpu_write_gpr(&vm->vcpu, GPR_RAX, (uint32_t)result);
 	return IO_DONE;
@@ -179,4 +186,9 @@ int hypercall_init(struct hypercall *h, struct vm *vm)
 		.name = "hypercall",
 	};
 	return region_add(&vm->pio, &h->region);
+}
+
+void hypercall_offer_firmware(struct hypercall *h, struct firmware_calls *c)
+{
+	h->firmware = c;
 }
