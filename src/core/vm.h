@@ -128,6 +128,9 @@ static inline void vm_send_message(struct vm *vm, uint64_t address, uint32_t dat
 		vm->irqchip->message(vm->irqchip_state, address, data);
 }
 
+/* Two lines for the log: exits by kind, and interrupts, idle time and what nobody claimed. */
+void vm_log_exits(const struct vm *vm);
+
 /* Ends the run loop after the current exit; the first reason wins. */
 void vm_request_stop(struct vm *vm, enum vm_stop_reason reason);
 

@@ -41,6 +41,9 @@
 /* Puts a line into Postern's log. RCX: guest-virtual address, RSI: length in bytes. */
 #define POSTERN_CALL_LOG	3u
 
+/* Puts the counts of the guest's exits so far into Postern's log. */
+#define POSTERN_CALL_EXITS	4u
+
 #define POSTERN_BOOT_PATH_MAX	512u
 #define POSTERN_LOG_LINE_MAX	256u
 
