@@ -70,7 +70,6 @@ struct cpuid_model {
 	struct cpuid_regs extended[0x20];    /* leaves 8000_0000h to 8000_001Fh */
 	struct cpuid_regs hypervisor[2];     /* leaves 4000_0000h and 4000_0001h */
 	struct cpuid_regs cache[8];	     /* subleaves of leaf 4 */
-	struct cpuid_regs extended_cache[8]; /* subleaves of leaf 8000_001Dh */
 	struct cpuid_regs xsave[3];	     /* subleaves of leaf Dh */
 };
 
