@@ -546,24 +546,6 @@ static int virtualization_enter(void *context)
 
 /* ---- run ---- */
 
-static void report(const struct session *s)
-{
-	const struct vm *vm = &s->vm;
-	char line[LOG_LINE_MAX];
-	uint64_t total = 0;
-	int len = 0;
-
-	for (unsigned i = 0; i < VMEXIT_KINDS; i++) {
-		total += vm->exits[i];
-		if (vm->exits[i] && len >= 0 && (size_t)len < sizeof(line))
-			len += fmt_print(line + len, sizeof(line) - (size_t)len, " %s %lu",
-				vmexit_kind_name(i), vm->exits[i]);
-	}
-	log_line("exits: %lu:%s", total, line);
-	log_line("interrupts: %lu; idle %lu ms; unclaimed: %lu ports, %lu memory", vm->interrupts,
-		vm->idle_tsc / hw_tsc_khz(), vm->unclaimed_pio, vm->unclaimed_mmio);
-}
-
 static int run_enter(void *context)
 {
 	struct session *s = context;
@@ -581,7 +563,7 @@ static int run_enter(void *context)
 	s->ticks_during = ticks_count() - s->ticks_before;
 	s->ended_tsc = hw_tsc();
 	log_line("guest ended: %s", vm_stop_name(vm->stop.reason));
-	report(s);
+	vm_log_exits(vm);
 	return 0;
 }
 
