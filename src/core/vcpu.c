@@ -201,6 +201,27 @@ void vcpu_raise_error(struct vcpu *v, uint8_t vector, uint32_t error)
 	raise(v, (struct vcpu_event){VEVENT_EXCEPTION, vector, has_error, has_error ? error : 0});
 }
 
+/*
+ * The delivery of an injected #DB changes no debug register: SDM vol. 3C "VM-Entry Event Injection"
+ * (325462-084), AMD64 Architecture Programmer's Manual vol. 2 "Event Injection".
+ */
+void vcpu_trap(struct vcpu *v, uint64_t causes)
+{
+	vcpu_set(v, VREG_DR6, (vcpu_get(v, VREG_DR6) & ~DR6_B0_TO_B3) | causes);
+	vcpu_set(v, VREG_DR7, vcpu_get(v, VREG_DR7) & ~DR7_GD);
+	vcpu_raise(v, VECTOR_DB);
+}
+
+/*
+ * What interrupts it finds RF set, so that a breakpoint on the instruction doesn't hit at each
+ * iteration: SDM vol. 3A "Masking Exceptions and Interrupts" (325462-084).
+ */
+void vcpu_iterate(struct vcpu *v, uint64_t rip)
+{
+	vcpu_complete(v, rip);
+	vcpu_set(v, VREG_RFLAGS, vcpu_get(v, VREG_RFLAGS) | RFLAGS_RF);
+}
+
 bool vcpu_can_interrupt(struct vcpu *v)
 {
 	return v->event.type == VEVENT_NONE && (vcpu_get(v, VREG_RFLAGS) & RFLAGS_IF) &&

@@ -105,6 +105,7 @@ enum vcpu_reg {
 	VREG_CR4,  /* as CR0 */
 	VREG_EFER, /* as CR0: SVME is never shown */
 	VREG_PAT,
+	VREG_DR6,
 	VREG_DR7,
 	VREG_SYSENTER_CS,
 	VREG_SYSENTER_ESP,
@@ -186,7 +187,8 @@ struct vcpu {
 
 	/*
 	 * Injected at the next entry, then cleared by the back end. If an exit interrupts the
-	 * delivery of an event, the back end puts it here again.
+	 * delivery of an event, the back end puts it here again. A trap behind an emulated
+	 * instruction is here too, and so comes before any interrupt.
 	 */
 	struct vcpu_event event;
 	/* Ask for VMEXIT_WINDOW as soon as the guest can take an external interrupt. */
@@ -232,8 +234,13 @@ struct vcpu_ops {
 	void (*set)(struct vcpu *v, enum vcpu_reg reg, uint64_t value);
 	void (*get_seg)(struct vcpu *v, enum vcpu_seg seg, struct vcpu_segment *ret);
 	void (*set_seg)(struct vcpu *v, enum vcpu_seg seg, const struct vcpu_segment *s);
-	/* Goes on at rip, with the interrupt shadow gone: the instruction was emulated. */
-	void (*resume_at)(struct vcpu *v, uint64_t rip);
+	/*
+	 * Goes on at rip after an instruction that was emulated: the interrupt shadow and RFLAGS.RF
+	 * are gone. Returns the debug traps that are due there, as bits of DR6, and forgets them:
+	 * BS if the guest single-steps, and what a MOV SS before had held back; nearly always 0.
+	 * Handlers use vcpu_skip and vcpu_complete, which raise them.
+	 */
+	uint64_t (*resume_at)(struct vcpu *v, uint64_t rip);
 	/* Forgets cached second-level translations after an unmap or a narrowing. */
 	void (*flush)(struct vcpu *v);
 	/* Logs the whole state of the guest and its control structure. */
@@ -272,7 +279,25 @@ bool vcpu_find_cr_gpr(struct vcpu *v, uint64_t rip, uint8_t *ret_gpr, uint8_t *r
 /* An instruction pointer that has passed a multiple of 4 GiB, as the guest's mode has it. */
 uint64_t vcpu_wrap_rip(struct vcpu *v, uint64_t rip);
 
-/* Ends an emulated instruction: RIP moves behind it. */
+/* #DB for traps behind an instruction; causes are bits of DR6, some of which must be set. */
+void vcpu_trap(struct vcpu *v, uint64_t causes);
+
+/* Ends an emulated instruction: the guest goes on at rip, and a single step traps there. */
+static inline void vcpu_complete(struct vcpu *v, uint64_t rip)
+{
+	uint64_t causes = v->ops->resume_at(v, rip);
+
+	if (__builtin_expect(causes != 0, 0))
+		vcpu_trap(v, causes);
+}
+
+/*
+ * Ends some iterations of a repeated string instruction at rip, which has others left. A guest that
+ * single-steps must have done one.
+ */
+void vcpu_iterate(struct vcpu *v, uint64_t rip);
+
+/* Ends an emulated instruction: vcpu_complete right behind it. */
 static inline void vcpu_skip(struct vcpu *v, const struct vmexit *e)
 {
 	unsigned len = e->insn_len ? e->insn_len : vcpu_find_length(v, e->rip);
@@ -280,7 +305,7 @@ static inline void vcpu_skip(struct vcpu *v, const struct vmexit *e)
 
 	if (__builtin_expect((next ^ e->rip) >> 32 != 0, 0))
 		next = vcpu_wrap_rip(v, next);
-	v->ops->resume_at(v, next);
+	vcpu_complete(v, next);
 }
 
 /*

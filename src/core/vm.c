@@ -174,16 +174,26 @@ static bool sleep_is_too_long(const struct vm *vm)
 	return vm->vcpu.deadline < now || vm->vcpu.deadline - now < period;
 }
 
+static bool any_busy(const struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->device_count; i++)
+		if (vm->device[i]->busy)
+			return true;
+	return false;
+}
+
 /*
  * The guest rests until an interrupt for it is pending: the processor goes to the firmware, whose
  * tick brings it back. The last stretch before an event of the guest's own timers it stays awake.
- * With interrupts off nothing would ever wake it.
+ * With interrupts off nothing would ever wake it. The trap of a single step wakes it at once.
  */
 static void halt_exit(struct vm *vm, const struct vmexit *e)
 {
 	uint64_t start;
 
 	vcpu_skip(&vm->vcpu, e);
+	if (vm->vcpu.event.type != VEVENT_NONE)
+		return;
 	if (!(vcpu_get(&vm->vcpu, VREG_RFLAGS) & RFLAGS_IF)) {
 		vm_request_stop(vm, STOP_POWEROFF);
 		return;
@@ -191,7 +201,7 @@ static void halt_exit(struct vm *vm, const struct vmexit *e)
 	start = hw_tsc();
 	poll_all(vm);
 	while (!vm->irqchip->pending(vm->irqchip_state) && vm->stop.reason == STOP_NONE) {
-		vcpu_window(&vm->vcpu, !sleep_is_too_long(vm));
+		vcpu_window(&vm->vcpu, !any_busy(vm) && !sleep_is_too_long(vm));
 		poll_all(vm);
 	}
 	vm->idle_tsc += hw_tsc() - start;

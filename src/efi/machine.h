@@ -27,6 +27,9 @@ struct machine {
 	struct hypercall hypercall;
 	struct pci_filter pci;
 	struct host_irq host_irq;
+	uint16_t levels; /* lines of the PIC that are level-triggered */
+	/* Set before attach: serial port and keyboard stay the firmware's, and the guest has none. */
+	bool without_console;
 	unsigned attached; /* legacy devices, to be detached again */
 };
 
@@ -38,6 +41,9 @@ struct machine {
 int machine_attach(struct machine *m, struct vm *vm, struct arena *arena, bool apic, hpa_t ecam,
 	uint64_t ecam_len) must_check;
 void machine_detach(struct machine *m);
+
+/* A PCI pin drives this line: a level; firmware says so, and we are that here. */
+void machine_set_level(struct machine *m, unsigned irq);
 
 /* Lets the real ISA interrupt of that number set dev->irq_fired. The errors of host_irq_route_pin. */
 int machine_route_isa(struct machine *m, struct device *dev, unsigned irq) must_check;

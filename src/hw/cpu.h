@@ -72,8 +72,12 @@ void hw_wait(void);
 #define RFLAGS_TF	    (1ull << 8)
 #define RFLAGS_IF	    (1ull << 9)
 #define RFLAGS_DF	    (1ull << 10)
+#define RFLAGS_RF	    (1ull << 16)
 #define RFLAGS_VM	    (1ull << 17)
 #define RFLAGS_AC	    (1ull << 18)
+#define DR6_B0_TO_B3	    0xfull
+#define DR6_BS		    (1ull << 14)
+#define DR7_GD		    (1ull << 13)
 
 /* Architectural MSRs that more than one room names. SDM vol. 4 "Model-Specific Registers". */
 #define MSR_TSC		    0x10u

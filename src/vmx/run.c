@@ -165,7 +165,6 @@ static void normalise_msr(const struct vcpu *v, struct vmexit *ret, bool write)
 #define DR6_CAUSES  0x600full
 #define DR6_CLEARED 0x000full
 #define VECTOR_AC   17u
-#define DR7_GD	    BIT(13)
 
 /*
  * #DB and #AC exit only because a guest could arrange that their delivery raises them again for

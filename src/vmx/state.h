@@ -140,7 +140,7 @@ uint64_t vmx_get(struct vcpu *v, enum vcpu_reg reg);
 void vmx_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value);
 void vmx_get_seg(struct vcpu *v, enum vcpu_seg seg, struct vcpu_segment *ret);
 void vmx_set_seg(struct vcpu *v, enum vcpu_seg seg, const struct vcpu_segment *s);
-void vmx_resume_at(struct vcpu *v, uint64_t rip);
+uint64_t vmx_resume_at(struct vcpu *v, uint64_t rip);
 void vmx_dump(struct vcpu *v);
 
 /*
