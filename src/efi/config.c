@@ -499,6 +499,7 @@ static const struct key keys[CONFIG_KEYS] = {
 	[CONFIG_CMDLINE] = KEY("guest", "cmdline", read_cmdline, cmdline),
 	[CONFIG_MEMORY] = KEY("guest", "memory", read_memory, memory),
 	[CONFIG_DISPLAY] = KEY("guest", "display", read_display, framebuffer),
+	[CONFIG_APIC] = KEY("guest", "apic", read_switch, apic),
 	[CONFIG_CONSOLE] = KEY("guest", "console", read_console, firmware_console),
 	[CONFIG_BOOT_PATH] = KEY("boot", "path", read_path_or_empty, boot_path),
 };
@@ -787,6 +788,7 @@ void config_init(struct config *c)
 	c->trace_size = 8 * MIB;
 	c->memory = 512 * MIB;
 	c->framebuffer = true;
+	c->apic = true;
 }
 
 static void parse_keys(struct parser *p, const char *text)

@@ -23,6 +23,8 @@
  *                                                      console (hvc0), which is the firmware's own, screen,
  *                                                      keyboards, serial redirection and all. Then the
  *                                                      guest has no serial port and no keyboard of its own
+ *   apic = on | off                                    default: on; a local APIC and an IOAPIC besides
+ *                                                      the PIC
  *   [boot]
  *   path = \EFI\...\loader.efi                         default: empty, back to the boot manager
  *   [device NAME]                                      up to 8
@@ -127,6 +129,7 @@ enum config_key {
 	CONFIG_CMDLINE,
 	CONFIG_MEMORY,
 	CONFIG_DISPLAY,
+	CONFIG_APIC,
 	CONFIG_CONSOLE,
 	CONFIG_BOOT_PATH,
 	CONFIG_KEYS
@@ -143,7 +146,7 @@ struct config {
 	char initramfs[CONFIG_PATH_MAX + 1]; /* empty: none */
 	char cmdline[CONFIG_CMDLINE_MAX + 1];
 	uint64_t memory; /* bytes, whole pages */
-	bool framebuffer;
+	bool framebuffer, apic;
 	bool firmware_console;
 	char boot_path[CONFIG_PATH_MAX + 1]; /* empty: return to the boot manager */
 	struct config_device device[CONFIG_DEVICES];

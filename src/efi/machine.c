@@ -75,8 +75,8 @@ static void route_legacy(struct machine *m)
 		log_line("keyboard: no interrupt: it is read at the firmware's ticks");
 }
 
-int machine_attach(
-	struct machine *m, struct vm *vm, struct arena *arena, hpa_t ecam, uint64_t ecam_len)
+int machine_attach(struct machine *m, struct vm *vm, struct arena *arena, bool apic, hpa_t ecam,
+	uint64_t ecam_len)
 {
 	int err;
 
@@ -84,10 +84,14 @@ int machine_attach(
 	err = mmio_attach(vm, arena);
 	if (!err)
 		err = vpic_attach(&m->pic, vm);
+	if (!err && apic)
+		err = irqchip_attach(&m->irqchip, vm, &m->pic);
 	if (!err)
 		err = vpit_attach(&m->pit, vm);
 	if (!err)
 		err = host_irq_init(&m->host_irq, &efi_vector_ops, hpa(IOAPIC_DEFAULT_BASE));
+	if (!err)
+		err = vm_add_timer(vm, host_irq_tick, host_irq_next, &m->host_irq);
 	if (!err)
 		err = attach_legacy(m, vm, arena);
 	if (!err)

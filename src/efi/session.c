@@ -338,7 +338,7 @@ static int machine_enter(void *context)
 
 	vm_init(&s->vm);
 	s->machine.without_console = s->config->firmware_console;
-	err = machine_attach(&s->machine, &s->vm, &s->arena, s->ecam, s->ecam_len);
+	err = machine_attach(&s->machine, &s->vm, &s->arena, s->config->apic, s->ecam, s->ecam_len);
 	if (!err && s->vm.trace)
 		trace_start(&s->vm);
 	return err;
@@ -480,6 +480,7 @@ static void virtualization_leave(void *context)
 
 	s->vm.vcpu.ops->disable(&s->vm.vcpu);
 	hw_irq_enable();
+	ticks_restore();
 	console_pause(false);
 }
 
@@ -490,6 +491,7 @@ static int virtualization_enter(void *context)
 	int err;
 
 	console_pause(true);
+	s->vm.host_period_tsc = ticks_shorten();
 	hw_irq_disable();
 	err = v->ops->enable(v);
 	if (err) {
