@@ -146,6 +146,17 @@ def make(build: Path) -> None:
         subprocess.run([image, argument], check=True, stdout=subprocess.DEVNULL)
 
 
+def measure_drift(build: Path, folder: Path) -> Iterator[Line]:
+    """A minute of the guest's local APIC timer, 4 ms each, by the TSC."""
+    context = cases.Context(build, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    config = cases.make_config(guest="tiny-apic", more_guest="cmdline = drift=60")
+    with cases.qemu(context, cases.make_esp(context, config)) as machine:
+        found = cases.expect(machine, r"tiny-apic: drift: \d+ ticks in (\d+) us, wanted (\d+) us", 240)
+        drift = (int(found[1]) - int(found[2])) / int(found[2])
+        yield "timer/qemu-svm/drift-60s", f"{drift * 1e6:.0f}", "ppm"
+
+
 def run(build: Path, logs: Path) -> int:
     """Prints every measurement that works; 1 if one doesn't."""
     result = 0
@@ -162,6 +173,7 @@ def run(build: Path, logs: Path) -> int:
         lambda: measure_boot(Qemu(folder / "qemu-nvme", image, accel=cases.accelerator()), "qemu-nvme"),
         lambda: measure_boot(Qemu(folder / "qemu-ide", image, bus="ide", accel=cases.accelerator()), "qemu-ide"),
         lambda: measure_boot(Bochs(folder / "bochs-ide", image), "bochs-ide"),
+        lambda: measure_drift(build, folder / "drift"),
         lambda: measure_bare(build, folder / "bare"),
         lambda: measure_bare_guest(build, folder / "bare-guest"),
     ):

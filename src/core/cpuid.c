@@ -1,6 +1,6 @@
 /*
- * The guest's CPUID; see cpuid.h. What the masks don't name isn't there: no virtualization, no
- * local APIC (the guest has a PIC), no performance counters, no machine checks, no state that the
+ * The guest's CPUID; see cpuid.h. What the masks don't name isn't there: no virtualization, a local
+ * APIC only where the machine has one, no performance counters, no machine checks, no state that the
  * back ends don't switch. State: vm->cpuid. On the exit path, but for cpuid_init.
  */
 #include "core/cpuid.h"
@@ -14,6 +14,10 @@
 		BIT(25) | BIT(26) | BIT(28) | BIT(29) | BIT(30))
 #define LEAF1_ECX_OSXSAVE    BIT(27)
 #define LEAF1_ECX_HYPERVISOR BIT(31)
+#define LEAF1_ECX_X2APIC     BIT(21)
+#define LEAF1_ECX_DEADLINE   BIT(24)
+#define LEAF1_EDX_APIC	     BIT(9)
+#define LEAF6_EAX_ARAT	     BIT(2)
 #define LEAF1_EDX                                                                                  \
 	(BITS(6, 0) | BIT(8) | BIT(11) | BIT(12) | BIT(13) | BIT(15) | BIT(16) | BIT(17) |         \
 		BIT(19) | BITS(26, 23))
@@ -31,6 +35,10 @@
 #define XSAVE_LEGACY_SIZE 576u /* x87 and SSE, and the header */
 
 #define LEAF_CACHE	  0x4u
+#define LEAF_POWER	  0x6u
+#define LEAF_TOPOLOGY	  0xbu
+#define TOPOLOGY_THREADS  0x100u /* in ECX: kind of level */
+#define TOPOLOGY_CORES	  0x200u
 #define LEAF_XSAVE	  0xdu
 #define LEAF_HYPERVISOR	  0x40000000u
 #define LEAF_EXTENDED	  0x80000000u
@@ -123,6 +131,24 @@ void cpuid_init(struct vm *vm)
 	m->hypervisor[1].eax = HYPERVISOR_ABI;
 }
 
+/* SDM vol. 2A "CPUID", leaves 1, 6 and 0BH: one processor with the id 0 on each level. */
+void cpuid_show_apic(struct vm *vm, bool on)
+{
+	struct cpuid_model *m = &vm->cpuid;
+	uint32_t max = m->basic[0].eax;
+
+	m->basic[1].ecx |= LEAF1_ECX_X2APIC | LEAF1_ECX_DEADLINE;
+	m->basic[1].edx = (uint32_t)field_set(m->basic[1].edx, LEAF1_EDX_APIC, on);
+	if (m->extended[0].eax > LEAF_EXTENDED && !memcmp(&m->basic[0].ebx, "Auth", 4))
+		m->extended[1].edx = (uint32_t)field_set(m->extended[1].edx, LEAF1_EDX_APIC, on);
+	if (max >= LEAF_POWER)
+		m->basic[LEAF_POWER].eax |= LEAF6_EAX_ARAT;
+	if (max < LEAF_TOPOLOGY)
+		return;
+	m->topology[0] = (struct cpuid_regs){0, 1, TOPOLOGY_THREADS, 0};
+	m->topology[1] = (struct cpuid_regs){0, 1, TOPOLOGY_CORES | 1, 0};
+}
+
 /* The answer as it stands in the model, before what follows the guest's registers; never NULL. */
 static inline const struct cpuid_regs *find_leaf(
 	const struct cpuid_model *m, uint32_t leaf, uint32_t subleaf)
@@ -134,6 +160,8 @@ static inline const struct cpuid_regs *find_leaf(
 			return &none;
 		if (leaf == LEAF_CACHE)
 			return subleaf < array_size(m->cache) ? &m->cache[subleaf] : &none;
+		if (leaf == LEAF_TOPOLOGY)
+			return subleaf < array_size(m->topology) ? &m->topology[subleaf] : &none;
 		if (leaf == LEAF_XSAVE)
 			return subleaf < array_size(m->xsave) ? &m->xsave[subleaf] : &none;
 		return leaf == 7 && subleaf ? &none : &m->basic[leaf];

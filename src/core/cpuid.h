@@ -17,6 +17,12 @@ struct cpuid_regs cpuid_answer(const struct vm *vm, uint32_t leaf, uint32_t subl
 unsigned cpuid_physical_bits(const struct vm *vm);
 bool cpuid_has_1gib_pages(const struct vm *vm);
 
+/*
+ * With a local APIC: its feature bits, its timer that never stops, and the topology of one processor.
+ * Switched off again by IA32_APIC_BASE only the bit of leaf 1 goes away.
+ */
+void cpuid_show_apic(struct vm *vm, bool on);
+
 /* VMEXIT_CPUID. */
 void cpuid_exit(struct vm *vm, const struct vmexit *e);
 

@@ -90,7 +90,10 @@ static bool cr_write(struct vm *vm, unsigned cr, uint64_t value)
 	case 8:
 		if (value & ~0xfull)
 			return false;
-		vm->cr8 = (uint8_t)value;
+		if (vm->irqchip->set_priority)
+			vm->irqchip->set_priority(vm->irqchip_state, (uint8_t)value);
+		else
+			vm->cr8 = (uint8_t)value;
 		return true;
 	default:
 		return false;
@@ -105,7 +108,7 @@ static uint64_t cr_read(struct vm *vm, unsigned cr)
 	case 4:
 		return vcpu_get(&vm->vcpu, VREG_CR4);
 	case 8:
-		return vm->cr8;
+		return vm->irqchip->priority ? vm->irqchip->priority(vm->irqchip_state) : vm->cr8;
 	default:
 		return 0;
 	}
@@ -114,14 +117,19 @@ static uint64_t cr_read(struct vm *vm, unsigned cr)
 void cr_exit(struct vm *vm, const struct vmexit *e)
 {
 	struct vcpu *v = &vm->vcpu;
+	struct vmexit found = *e;
 
+	/* If it can't be read any more, the guest faults by itself when it runs it again. */
+	if (e->u.cr.gpr == GPR_UNKNOWN &&
+		!vcpu_find_cr_gpr(v, e->rip, &found.u.cr.gpr, &found.insn_len))
+		return;
 	if (!e->u.cr.write) {
-		vcpu_write_gpr(v, e->u.cr.gpr, cr_read(vm, e->u.cr.cr));
-	} else if (!cr_write(vm, e->u.cr.cr, vcpu_read_gpr(v, e->u.cr.gpr))) {
+		vcpu_write_gpr(v, found.u.cr.gpr, cr_read(vm, e->u.cr.cr));
+	} else if (!cr_write(vm, e->u.cr.cr, vcpu_read_gpr(v, found.u.cr.gpr))) {
 		vcpu_raise_error(v, VECTOR_GP, 0);
 		return;
 	}
-	vcpu_skip(v, e);
+	vcpu_skip(v, &found);
 }
 
 /* x87 is always on, AVX needs SSE: SDM vol. 1 "Enabling the XSAVE Feature Set". */

@@ -32,7 +32,11 @@ struct io_access {
 
 typedef enum io_result (*io_handler)(struct device *dev, struct io_access *a);
 
-enum device_mode { DEVICE_HIDDEN, DEVICE_RESTRICTED };
+/*
+ * What the guest has of a device of the machine: nothing, the real one behind its mediator, or a
+ * virtual one that the firmware's driver serves.
+ */
+enum device_mode { DEVICE_HIDDEN, DEVICE_RESTRICTED, DEVICE_FIRMWARE };
 
 /*
  * A mediator for a real device. attach is called once, before the guest runs, after the firmware's
@@ -65,6 +69,8 @@ struct device {
 	pci_bdf_t bdf;
 	enum device_mode mode;
 	uint8_t irq; /* the line of the guest's PIC that the device drives */
+	/* Set by poll, which left work for its next turn: the processor shall not rest meanwhile. */
+	bool busy;
 	/* Set by the host's interrupt handler, cleared by poll. */
 	volatile bool irq_fired;
 	uint8_t trace; /* core/trace.h: its exits are recorded if not 0 */

@@ -126,10 +126,41 @@ static uint64_t msr_read(struct vm *vm, const struct msr_entry *m)
 	}
 }
 
+/* The local APIC's own, x2APIC's included; in a machine without one they don't exist. */
+static bool is_lapic(uint32_t index)
+{
+	return index == MSR_APIC_BASE || index == MSR_TSC_DEADLINE ||
+	       (index >= MSR_X2APIC_FIRST && index <= MSR_X2APIC_LAST);
+}
+
+static bool lapic_access(struct vm *vm, const struct vmexit *e)
+{
+	uint64_t value;
+
+	if (e->u.msr.write)
+		return vm->irqchip->write_msr(vm->irqchip_state, e->u.msr.index, e->u.msr.value);
+	if (!vm->irqchip->read_msr(vm->irqchip_state, e->u.msr.index, &value))
+		return false;
+	vcpu_set_edx_eax(&vm->vcpu, value);
+	return true;
+}
+
+static void lapic_exit(struct vm *vm, const struct vmexit *e)
+{
+	if (!vm->irqchip->read_msr || !lapic_access(vm, e))
+		vcpu_raise_error(&vm->vcpu, VECTOR_GP, 0);
+	else
+		vcpu_skip(&vm->vcpu, e);
+}
+
 void msr_exit(struct vm *vm, const struct vmexit *e)
 {
 	const struct msr_entry *m = find(e->u.msr.index);
 
+	if (!m && is_lapic(e->u.msr.index)) {
+		lapic_exit(vm, e);
+		return;
+	}
 	if (!m || (e->u.msr.write && !msr_write(vm, m, e->u.msr.value))) {
 		vcpu_raise_error(&vm->vcpu, VECTOR_GP, 0);
 		return;

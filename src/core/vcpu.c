@@ -105,12 +105,11 @@ static unsigned length_of(const uint8_t *b, unsigned n, bool long_code)
  * away, and the guest will fault by itself. The second page is read only if the instruction goes on
  * there.
  */
-unsigned vcpu_find_length(struct vcpu *v, uint64_t rip)
+static unsigned find_insn(struct vcpu *v, uint64_t rip, uint8_t b[INSN_MAX])
 {
 	bool user = vcpu_get(v, VREG_CPL) == 3, long_code;
 	struct vcpu_segment cs;
 	struct gva_fault fault;
-	uint8_t b[INSN_MAX];
 	uint64_t linear;
 	unsigned n, len;
 
@@ -127,6 +126,32 @@ unsigned vcpu_find_length(struct vcpu *v, uint64_t rip)
 	if (gva_read(v->vm, linear, b + n, INSN_MAX - n, GVA_FETCH, user, &fault))
 		return 0;
 	return length_of(b, INSN_MAX, long_code);
+}
+
+unsigned vcpu_find_length(struct vcpu *v, uint64_t rip)
+{
+	uint8_t b[INSN_MAX];
+
+	return find_insn(v, rip, b);
+}
+
+#define MOV_CR_LENGTH 3u /* without prefixes; the last byte is ModRM */
+
+/* REX counts only as the last of the prefixes. */
+bool vcpu_find_cr_gpr(struct vcpu *v, uint64_t rip, uint8_t *ret_gpr, uint8_t *ret_length)
+{
+	uint8_t b[INSN_MAX], rex = 0;
+	struct vcpu_segment cs;
+	unsigned len = find_insn(v, rip, b);
+
+	if (len < MOV_CR_LENGTH)
+		return false;
+	v->ops->get_seg(v, VSEG_CS, &cs);
+	if (len > MOV_CR_LENGTH && is_long_code(v, &cs) && (b[len - 4] & 0xf0) == 0x40)
+		rex = b[len - 4];
+	*ret_gpr = (b[len - 1] & 7) | (rex & 1) << 3;
+	*ret_length = (uint8_t)len;
+	return true;
 }
 
 /* EIP wraps where RIP doesn't; with bits above it an entry would be refused. */
@@ -176,10 +201,37 @@ void vcpu_raise_error(struct vcpu *v, uint8_t vector, uint32_t error)
 	raise(v, (struct vcpu_event){VEVENT_EXCEPTION, vector, has_error, has_error ? error : 0});
 }
 
+/*
+ * The delivery of an injected #DB changes no debug register: SDM vol. 3C "VM-Entry Event Injection"
+ * (325462-084), AMD64 Architecture Programmer's Manual vol. 2 "Event Injection".
+ */
+void vcpu_trap(struct vcpu *v, uint64_t causes)
+{
+	vcpu_set(v, VREG_DR6, (vcpu_get(v, VREG_DR6) & ~DR6_B0_TO_B3) | causes);
+	vcpu_set(v, VREG_DR7, vcpu_get(v, VREG_DR7) & ~DR7_GD);
+	vcpu_raise(v, VECTOR_DB);
+}
+
+/*
+ * What interrupts it finds RF set, so that a breakpoint on the instruction doesn't hit at each
+ * iteration: SDM vol. 3A "Masking Exceptions and Interrupts" (325462-084).
+ */
+void vcpu_iterate(struct vcpu *v, uint64_t rip)
+{
+	vcpu_complete(v, rip);
+	vcpu_set(v, VREG_RFLAGS, vcpu_get(v, VREG_RFLAGS) | RFLAGS_RF);
+}
+
 bool vcpu_can_interrupt(struct vcpu *v)
 {
 	return v->event.type == VEVENT_NONE && (vcpu_get(v, VREG_RFLAGS) & RFLAGS_IF) &&
 	       !vcpu_get(v, VREG_INTR_SHADOW);
+}
+
+bool vcpu_can_nmi(struct vcpu *v)
+{
+	return v->event.type == VEVENT_NONE && !vcpu_get(v, VREG_INTR_SHADOW) &&
+	       !vcpu_get(v, VREG_NMI_BLOCKED);
 }
 
 static void set_flat(struct vcpu *v, enum vcpu_seg seg, uint16_t selector, uint32_t attributes)

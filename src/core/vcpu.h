@@ -33,7 +33,8 @@ enum gpr {
 	GPR_R13,
 	GPR_R14,
 	GPR_R15,
-	GPR_COUNT
+	GPR_COUNT,
+	GPR_UNKNOWN = 0xff
 };
 
 enum vmexit_kind {
@@ -87,7 +88,7 @@ struct vmexit {
 			bool write;
 		} msr;
 		struct {
-			uint8_t cr, gpr;
+			uint8_t cr, gpr; /* gpr may be GPR_UNKNOWN */
 			bool write;
 		} cr;
 	} u;
@@ -104,6 +105,7 @@ enum vcpu_reg {
 	VREG_CR4,  /* as CR0 */
 	VREG_EFER, /* as CR0: SVME is never shown */
 	VREG_PAT,
+	VREG_DR6,
 	VREG_DR7,
 	VREG_SYSENTER_CS,
 	VREG_SYSENTER_ESP,
@@ -115,6 +117,7 @@ enum vcpu_reg {
 	VREG_KERNEL_GS_BASE,
 	VREG_CPL,	  /* 0 to 3; read only */
 	VREG_INTR_SHADOW, /* 1 right after STI or MOV SS */
+	VREG_NMI_BLOCKED, /* 1 in an NMI's handler, if the processor tells; read only */
 	VREG_COUNT
 };
 
@@ -158,6 +161,7 @@ enum vcpu_event_type { VEVENT_NONE, VEVENT_INTR, VEVENT_NMI, VEVENT_EXCEPTION };
 /* Exceptions that Postern injects. SDM vol. 3A "Protected-Mode Exceptions and Interrupts". */
 enum {
 	VECTOR_DB = 1,
+	VECTOR_NMI = 2,
 	VECTOR_UD = 6,
 	VECTOR_NM = 7,
 	VECTOR_DF = 8,
@@ -183,11 +187,17 @@ struct vcpu {
 
 	/*
 	 * Injected at the next entry, then cleared by the back end. If an exit interrupts the
-	 * delivery of an event, the back end puts it here again.
+	 * delivery of an event, the back end puts it here again. A trap behind an emulated
+	 * instruction is here too, and so comes before any interrupt.
 	 */
 	struct vcpu_event event;
 	/* Ask for VMEXIT_WINDOW as soon as the guest can take an external interrupt. */
 	bool want_window;
+	/*
+	 * The TSC at which the guest's turn has to end, all ones for no such time. A back end that
+	 * can't do that lets it end at the next host interrupt.
+	 */
+	uint64_t deadline;
 };
 
 struct vcpu_ops {
@@ -224,8 +234,13 @@ struct vcpu_ops {
 	void (*set)(struct vcpu *v, enum vcpu_reg reg, uint64_t value);
 	void (*get_seg)(struct vcpu *v, enum vcpu_seg seg, struct vcpu_segment *ret);
 	void (*set_seg)(struct vcpu *v, enum vcpu_seg seg, const struct vcpu_segment *s);
-	/* Goes on at rip, with the interrupt shadow gone: the instruction was emulated. */
-	void (*resume_at)(struct vcpu *v, uint64_t rip);
+	/*
+	 * Goes on at rip after an instruction that was emulated: the interrupt shadow and RFLAGS.RF
+	 * are gone. Returns the debug traps that are due there, as bits of DR6, and forgets them:
+	 * BS if the guest single-steps, and what a MOV SS before had held back; nearly always 0.
+	 * Handlers use vcpu_skip and vcpu_complete, which raise them.
+	 */
+	uint64_t (*resume_at)(struct vcpu *v, uint64_t rip);
 	/* Forgets cached second-level translations after an unmap or a narrowing. */
 	void (*flush)(struct vcpu *v);
 	/* Logs the whole state of the guest and its control structure. */
@@ -255,10 +270,34 @@ void vcpu_set_edx_eax(struct vcpu *v, uint64_t value);
 /* The length of the intercepted instruction at rip, for vcpu_skip; 0 if it can't be read. */
 unsigned vcpu_find_length(struct vcpu *v, uint64_t rip);
 
+/*
+ * The general register of the MOV to or from a control register at rip, and its length, for CPUs
+ * that don't tell. False if the bytes can't be read any more.
+ */
+bool vcpu_find_cr_gpr(struct vcpu *v, uint64_t rip, uint8_t *ret_gpr, uint8_t *ret_length);
+
 /* An instruction pointer that has passed a multiple of 4 GiB, as the guest's mode has it. */
 uint64_t vcpu_wrap_rip(struct vcpu *v, uint64_t rip);
 
-/* Ends an emulated instruction: RIP moves behind it. */
+/* #DB for traps behind an instruction; causes are bits of DR6, some of which must be set. */
+void vcpu_trap(struct vcpu *v, uint64_t causes);
+
+/* Ends an emulated instruction: the guest goes on at rip, and a single step traps there. */
+static inline void vcpu_complete(struct vcpu *v, uint64_t rip)
+{
+	uint64_t causes = v->ops->resume_at(v, rip);
+
+	if (__builtin_expect(causes != 0, 0))
+		vcpu_trap(v, causes);
+}
+
+/*
+ * Ends some iterations of a repeated string instruction at rip, which has others left. A guest that
+ * single-steps must have done one.
+ */
+void vcpu_iterate(struct vcpu *v, uint64_t rip);
+
+/* Ends an emulated instruction: vcpu_complete right behind it. */
 static inline void vcpu_skip(struct vcpu *v, const struct vmexit *e)
 {
 	unsigned len = e->insn_len ? e->insn_len : vcpu_find_length(v, e->rip);
@@ -266,7 +305,7 @@ static inline void vcpu_skip(struct vcpu *v, const struct vmexit *e)
 
 	if (__builtin_expect((next ^ e->rip) >> 32 != 0, 0))
 		next = vcpu_wrap_rip(v, next);
-	v->ops->resume_at(v, next);
+	vcpu_complete(v, next);
 }
 
 /*
@@ -288,6 +327,8 @@ void vcpu_call_firmware(struct vcpu *v, void (*call)(void *arg), void *arg);
 
 /* Could an external interrupt be injected at the next entry? */
 bool vcpu_can_interrupt(struct vcpu *v);
+/* And an NMI? */
+bool vcpu_can_nmi(struct vcpu *v);
 
 /*
  * The state in which a boot protocol's 64-bit entry finds the CPU: long mode with paging, flat

@@ -12,6 +12,7 @@
 #include "core/trace.h"
 #include "hw/mmio.h"
 #include "hw/port.h"
+#include "hw/time.h"
 
 const char *vm_stop_name(enum vm_stop_reason reason)
 {
@@ -37,12 +38,40 @@ int vm_add_device(struct vm *vm, struct device *dev)
 	return 0;
 }
 
-int vm_add_timer(struct vm *vm, void (*tick)(void *arg, uint64_t tsc), void *arg)
+int vm_add_timer(struct vm *vm, void (*tick)(void *arg, uint64_t tsc), uint64_t (*next)(void *arg),
+	void *arg)
 {
 	if (vm->timer_count == VM_TIMERS_MAX)
 		return -E_NOMEM;
-	vm->timer[vm->timer_count++] = (struct vm_timer){tick, arg};
+	vm->timer[vm->timer_count++] = (struct vm_timer){tick, next, arg};
 	return 0;
+}
+
+/*
+ * The shortest turn: a guest that asks for events faster than they can be told still gets somewhere,
+ * and so does the firmware.
+ */
+#define TURN_MIN_US 20u
+
+static void set_deadline(struct vm *vm, uint64_t now)
+{
+	uint64_t next = VM_NEVER, soonest = now + hw_us_to_tsc(TURN_MIN_US);
+
+	for (unsigned i = 0; i < vm->timer_count; i++)
+		next = min_u64(next, vm->timer[i].next(vm->timer[i].arg));
+	vm->vcpu.deadline = max_u64(next, soonest);
+}
+
+void vm_timers_changed(struct vm *vm)
+{
+	set_deadline(vm, hw_tsc());
+}
+
+static void run_timers(struct vm *vm, uint64_t now)
+{
+	for (unsigned i = 0; i < vm->timer_count; i++)
+		vm->timer[i].tick(vm->timer[i].arg, now);
+	set_deadline(vm, now);
 }
 
 void vm_request_stop(struct vm *vm, enum vm_stop_reason reason)
@@ -117,8 +146,7 @@ static void poll_all(struct vm *vm)
 {
 	uint64_t now = hw_tsc();
 
-	for (unsigned i = 0; i < vm->timer_count; i++)
-		vm->timer[i].tick(vm->timer[i].arg, now);
+	run_timers(vm, now);
 	for (unsigned i = 0; i < vm->device_count; i++)
 		if (vm->device[i]->ops && vm->device[i]->ops->poll)
 			vm->device[i]->ops->poll(vm->device[i]);
@@ -133,15 +161,39 @@ static void interrupt_exit(struct vm *vm, const struct vmexit *e)
 	poll_all(vm);
 }
 
+/* Where the firmware's tick has no known period: 10 ms. */
+#define HOST_PERIOD_US 10000u
+
+/* Would the next tick of the firmware come after the guest's next event? */
+static bool sleep_is_too_long(const struct vm *vm)
+{
+	uint64_t period = vm->host_period_tsc, now = hw_tsc();
+
+	if (!period)
+		period = hw_us_to_tsc(HOST_PERIOD_US);
+	return vm->vcpu.deadline < now || vm->vcpu.deadline - now < period;
+}
+
+static bool any_busy(const struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->device_count; i++)
+		if (vm->device[i]->busy)
+			return true;
+	return false;
+}
+
 /*
  * The guest rests until an interrupt for it is pending: the processor goes to the firmware, whose
- * tick brings it back at least every 10 ms. With interrupts off nothing would ever wake it.
+ * tick brings it back. The last stretch before an event of the guest's own timers it stays awake.
+ * With interrupts off nothing would ever wake it. The trap of a single step wakes it at once.
  */
 static void halt_exit(struct vm *vm, const struct vmexit *e)
 {
 	uint64_t start;
 
 	vcpu_skip(&vm->vcpu, e);
+	if (vm->vcpu.event.type != VEVENT_NONE)
+		return;
 	if (!(vcpu_get(&vm->vcpu, VREG_RFLAGS) & RFLAGS_IF)) {
 		vm_request_stop(vm, STOP_POWEROFF);
 		return;
@@ -149,7 +201,7 @@ static void halt_exit(struct vm *vm, const struct vmexit *e)
 	start = hw_tsc();
 	poll_all(vm);
 	while (!vm->irqchip->pending(vm->irqchip_state) && vm->stop.reason == STOP_NONE) {
-		vcpu_window(&vm->vcpu, true);
+		vcpu_window(&vm->vcpu, !any_busy(vm) && !sleep_is_too_long(vm));
 		poll_all(vm);
 	}
 	vm->idle_tsc += hw_tsc() - start;
@@ -191,6 +243,7 @@ static void refused_exit(struct vm *vm, const struct vmexit *e)
 void vm_init(struct vm *vm)
 {
 	vm->vcpu.vm = vm;
+	vm->vcpu.deadline = VM_NEVER;
 	cpuid_init(vm);
 	msr_init(vm);
 	for (unsigned i = 0; i < VMEXIT_KINDS; i++)
@@ -209,6 +262,18 @@ void vm_init(struct vm *vm)
 	vm->handler[VMEXIT_INIT] = window_exit;
 }
 
+/* One that is held back waits for the next exit: no window tells when it could go. */
+static bool prepare_nmi(struct vm *vm)
+{
+	struct vcpu *v = &vm->vcpu;
+
+	if (!vm->irqchip->take_nmi || !vcpu_can_nmi(v) || !vm->irqchip->take_nmi(vm->irqchip_state))
+		return false;
+	v->event = (struct vcpu_event){.type = VEVENT_NMI, .vector = VECTOR_NMI};
+	v->want_window = vm->irqchip->pending(vm->irqchip_state);
+	return true;
+}
+
 /* Puts a pending interrupt into the next entry, or asks to be told when that is possible. */
 static void prepare_interrupt(struct vm *vm)
 {
@@ -216,7 +281,7 @@ static void prepare_interrupt(struct vm *vm)
 	int vector;
 
 	v->want_window = false;
-	if (!vm->irqchip->pending(vm->irqchip_state))
+	if (!vm->irqchip->pending(vm->irqchip_state) || prepare_nmi(vm))
 		return;
 	if (!vcpu_can_interrupt(v)) {
 		v->want_window = true;
@@ -235,6 +300,8 @@ void vm_run(struct vm *vm)
 	struct vmexit e;
 
 	while (vm->stop.reason == STOP_NONE) {
+		if (vm->vcpu.deadline != VM_NEVER && hw_tsc() >= vm->vcpu.deadline)
+			run_timers(vm, hw_tsc());
 		prepare_interrupt(vm);
 		vm->vcpu.ops->run(&vm->vcpu, &e);
 		vm->exits[e.kind]++;

@@ -48,6 +48,15 @@ struct irqchip_ops {
 	int (*acknowledge)(void *chip);
 	/* A message-signalled interrupt: a write of data to address. NULL if only lines exist. */
 	void (*message)(void *chip, uint64_t address, uint32_t data);
+	/*
+	 * The local APIC, as its processor reaches it; all NULL in a machine without one. MSRs 1Bh,
+	 * 6E0h and 800h to 8FFh (false: #GP), the priority that is CR8, and an NMI: was one pending?
+	 */
+	bool (*read_msr)(void *chip, uint32_t index, uint64_t *ret_value);
+	bool (*write_msr)(void *chip, uint32_t index, uint64_t value);
+	uint8_t (*priority)(void *chip);
+	void (*set_priority)(void *chip, uint8_t cr8);
+	bool (*take_nmi)(void *chip);
 };
 
 struct trace;
@@ -58,9 +67,14 @@ typedef void (*exit_handler)(struct vm *vm, const struct vmexit *e);
 #define VM_TIMERS_MAX  8u
 #define MSR_SHADOWS    16u
 
-/* Called after each firmware window with the TSC: timers of the virtual machine. */
+/*
+ * Timers of the virtual machine. tick is called with the TSC after each firmware window and as soon
+ * as what next told has come: the TSC of the next event, VM_NEVER if there is none.
+ */
+#define VM_NEVER       (~0ull)
 struct vm_timer {
 	void (*tick)(void *arg, uint64_t tsc);
+	uint64_t (*next)(void *arg);
 	void *arg;
 };
 
@@ -72,6 +86,7 @@ struct cpuid_model {
 	struct cpuid_regs cache[8];	     /* subleaves of leaf 4 */
 	struct cpuid_regs extended_cache[8]; /* subleaves of leaf 8000_001Dh */
 	struct cpuid_regs xsave[3];	     /* subleaves of leaf Dh */
+	struct cpuid_regs topology[2];	     /* subleaves of leaf Bh */
 };
 
 struct vm {
@@ -95,7 +110,8 @@ struct vm {
 
 	struct cpuid_model cpuid;
 	uint64_t msr_shadow[MSR_SHADOWS]; /* values behind core/msr.c's table */
-	uint8_t cr8;
+	uint8_t cr8;			  /* in a machine without a local APIC */
+	uint64_t host_period_tsc;	  /* of the firmware's tick; 0 if that isn't known */
 
 	/* Statistics. */
 	uint64_t exits[VMEXIT_KINDS];
@@ -111,7 +127,11 @@ struct vm {
 void vm_init(struct vm *vm);
 
 int vm_add_device(struct vm *vm, struct device *dev) must_check;
-int vm_add_timer(struct vm *vm, void (*tick)(void *arg, uint64_t tsc), void *arg) must_check;
+int vm_add_timer(struct vm *vm, void (*tick)(void *arg, uint64_t tsc), uint64_t (*next)(void *arg),
+	void *arg) must_check;
+
+/* To be called by a timer's owner when its next event has changed outside of its tick. */
+void vm_timers_changed(struct vm *vm);
 
 static inline void vm_set_irq(struct vm *vm, unsigned irq, bool high)
 {

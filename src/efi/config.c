@@ -15,7 +15,7 @@
 
 #define SECTION_MAX 40u /* inih cuts longer ones at 49 */
 
-#define DEVICE_KEYS 3u
+#define DEVICE_KEYS 5u
 
 struct parser {
 	struct config *c;
@@ -295,6 +295,18 @@ static bool read_boot(const char *value, void *field, char *why)
 	return true;
 }
 
+static bool read_console(const char *value, void *field, char *why)
+{
+	bool *firmware = field;
+
+	*firmware = strcmp(value, "firmware") == 0;
+	if (!*firmware && strcmp(value, "none") != 0) {
+		why_value(why, value, "none or firmware");
+		return false;
+	}
+	return true;
+}
+
 /* UEFI specification 2.10, "Globally Defined Variables": EFI_GLOBAL_VARIABLE, in memory. */
 static const uint8_t global_guid[16] = {0x61, 0xdf, 0xe4, 0x8b, 0xca, 0x93, 0xd2, 0x11, 0xaa, 0x0d,
 	0x00, 0xe0, 0x98, 0x03, 0x2b, 0x8c};
@@ -374,7 +386,8 @@ static bool parse_class(const char *s, struct config_match *m)
 
 	if (!parse_hex(&s, 4, &class_code))
 		return false;
-	*m = (struct config_match){MATCH_CLASS, class_code << 8, 0xffff00, 0, 0, 0};
+	*m = (struct config_match){
+		.kind = MATCH_CLASS, .class_code = class_code << 8, .class_mask = 0xffff00};
 	if (!*s)
 		return true;
 	if (!parse_hex(&s, 2, &interface) || *s)
@@ -390,7 +403,8 @@ static bool parse_id(const char *s, struct config_match *m)
 
 	if (!parse_hex(&s, 4, &vendor) || *s++ != ':' || !parse_hex(&s, 4, &device) || *s)
 		return false;
-	*m = (struct config_match){MATCH_ID, 0, 0, (uint16_t)vendor, (uint16_t)device, 0};
+	*m = (struct config_match){
+		.kind = MATCH_ID, .vendor = (uint16_t)vendor, .device = (uint16_t)device};
 	return true;
 }
 
@@ -403,8 +417,36 @@ static bool parse_pci(const char *s, struct config_match *m)
 		return false;
 	if (dev > 31 || fn > 7)
 		return false;
-	*m = (struct config_match){MATCH_PCI, 0, 0, 0, 0, PCI_BDF(bus, dev, fn)};
+	*m = (struct config_match){.kind = MATCH_PCI, .bdf = PCI_BDF(bus, dev, fn)};
 	return true;
+}
+
+static bool parse_disk(const char *s, struct config_match *m)
+{
+	*m = (struct config_match){.kind = MATCH_BOOT_DISK};
+	return strcmp(s, "boot") == 0;
+}
+
+/*
+ * UEFI Specification 2.10, "GUID and Time Formats": the first three fields of the text are numbers,
+ * which are stored with their low byte first.
+ */
+static bool parse_partition(const char *s, struct config_match *m)
+{
+	static const uint8_t place[CONFIG_GUID] = {
+		3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
+
+	*m = (struct config_match){.kind = MATCH_PARTITION};
+	for (unsigned i = 0; i < CONFIG_GUID; i++) {
+		uint32_t byte;
+
+		if ((i == 4 || i == 6 || i == 8 || i == 10) && *s++ != '-')
+			return false;
+		if (!parse_hex(&s, 2, &byte))
+			return false;
+		m->partition[place[i]] = (uint8_t)byte;
+	}
+	return !*s;
 }
 
 static bool read_match(const char *value, void *field, char *why)
@@ -412,7 +454,8 @@ static bool read_match(const char *value, void *field, char *why)
 	static const struct {
 		const char *prefix;
 		bool (*parse)(const char *s, struct config_match *m);
-	} kinds[] = {{"class:", parse_class}, {"id:", parse_id}, {"pci:", parse_pci}};
+	} kinds[] = {{"class:", parse_class}, {"id:", parse_id}, {"pci:", parse_pci},
+		{"disk:", parse_disk}, {"partition:", parse_partition}};
 
 	for (unsigned i = 0; i < array_size(kinds); i++) {
 		const char *rest = after_prefix(value, kinds[i].prefix);
@@ -423,7 +466,8 @@ static bool read_match(const char *value, void *field, char *why)
 		memcpy(field, &m, sizeof(m));
 		return true;
 	}
-	why_value(why, value, "class:CCSS[PP], id:VVVV:DDDD or pci:BB:DD.F");
+	why_value(why, value,
+		"class:CCSS[PP], id:VVVV:DDDD, pci:BB:DD.F, disk:boot or partition:GUID");
 	return false;
 }
 
@@ -448,11 +492,64 @@ static bool read_mode(const char *value, void *field, char *why)
 		*mode = DEVICE_HIDDEN;
 	else if (strcmp(value, "restricted") == 0)
 		*mode = DEVICE_RESTRICTED;
+	else if (strcmp(value, "firmware") == 0)
+		*mode = DEVICE_FIRMWARE;
 	else {
-		why_value(why, value, "hidden or restricted");
+		why_value(why, value, "hidden, restricted or firmware");
 		return false;
 	}
 	return true;
+}
+
+static bool read_yes(const char *value, void *field, char *why)
+{
+	bool *yes = field;
+
+	*yes = strcmp(value, "yes") == 0;
+	if (!*yes && strcmp(value, "no") != 0) {
+		why_value(why, value, "yes or no");
+		return false;
+	}
+	return true;
+}
+
+static bool parse_number(const char **s, uint64_t *ret)
+{
+	size_t n = parse_decimal(*s, ret);
+
+	*s += n;
+	return n && *ret != UINT64_MAX;
+}
+
+/* "FIRST-LAST, FIRST-LAST"; blanks around the comma only. */
+static bool read_window(const char *value, void *field, char *why)
+{
+	struct config_windows *w = field;
+	const char *s = value;
+
+	*w = (struct config_windows){.count = 0};
+	for (;;) {
+		struct config_window r;
+
+		if (!parse_number(&s, &r.first) || *s++ != '-' || !parse_number(&s, &r.last) ||
+			r.first > r.last)
+			break;
+		if (w->count == CONFIG_WINDOWS) {
+			why_say(why, "more than 4 windows");
+			return false;
+		}
+		w->range[w->count++] = r;
+		while (*s == ' ' || *s == '\t')
+			s++;
+		if (!*s)
+			return true;
+		if (*s++ != ',')
+			break;
+		while (*s == ' ' || *s == '\t')
+			s++;
+	}
+	why_value(why, value, "FIRST-LAST in blocks, or several with commas");
+	return false;
 }
 
 /* ---- keys ---- */
@@ -486,6 +583,8 @@ static const struct key keys[CONFIG_KEYS] = {
 	[CONFIG_MEMORY] = KEY("guest", "memory", read_memory, memory),
 	[CONFIG_DISPLAY] = KEY("guest", "display", read_display, framebuffer),
 	[CONFIG_VARIABLE_LIST] = KEY("guest", "variables", read_variables, variables),
+	[CONFIG_APIC] = KEY("guest", "apic", read_switch, apic),
+	[CONFIG_CONSOLE] = KEY("guest", "console", read_console, firmware_console),
 	[CONFIG_BOOT_PATH] = KEY("boot", "path", read_path_or_empty, boot_path),
 };
 
@@ -493,6 +592,8 @@ static const struct key device_keys[DEVICE_KEYS] = {
 	{"device", "match", read_match, offsetof(struct config_device, match)},
 	{"device", "mode", read_mode, offsetof(struct config_device, mode)},
 	{"device", "trace", read_switch, offsetof(struct config_device, trace)},
+	{"device", "write", read_yes, offsetof(struct config_device, write)},
+	{"device", "window", read_window, offsetof(struct config_device, window)},
 };
 
 /* Of several errors the first in the file stays. */
@@ -558,6 +659,8 @@ static bool handle_device(
 		*seen = true;
 		if (i == 0)
 			d->line = line;
+		if (device_keys[i].read == read_window)
+			d->window_line = line;
 		return true;
 	}
 	parser_fail(p, line, name, "unknown key in this section");
@@ -705,18 +808,46 @@ static void scan_lines(struct parser *p, const char *text, size_t len)
 
 /* ---- the whole ---- */
 
+/* What is wrong with a section as a whole, or NULL. */
+static const char *device_problem(const struct config_device *d)
+{
+	if (d->match.kind == MATCH_NONE)
+		return "match is missing";
+	if (d->trace && d->mode != DEVICE_RESTRICTED)
+		return "trace = on needs mode = restricted";
+	if (d->mode == DEVICE_FIRMWARE)
+		return NULL;
+	if (config_match_is_disk(&d->match))
+		return "match = disk: or partition: needs mode = firmware";
+	if (d->write || d->window.count)
+		return "write and window need mode = firmware";
+	return NULL;
+}
+
+/* The firmware's console and the guest's own picture would be drawn over one another. */
+static void check_console(struct parser *p)
+{
+	struct config *c = p->c;
+
+	if (!c->firmware_console)
+		return;
+	if (!c->line[CONFIG_DISPLAY])
+		c->framebuffer = false;
+	if (c->framebuffer)
+		parser_fail(p, c->line[CONFIG_CONSOLE], "console",
+			"console = firmware and display = framebuffer draw on the same screen");
+}
+
 static void check_required(struct parser *p)
 {
 	const struct config *c = p->c;
 
 	if (!c->line[CONFIG_KERNEL])
 		parser_fail(p, 0, "kernel", "missing in [guest]");
+	check_console(p);
 	for (unsigned i = 0; i < c->device_count; i++) {
 		const struct config_device *d = &c->device[i];
-		const char *wrong = d->match.kind == MATCH_NONE ? "match is missing"
-				    : d->trace && d->mode == DEVICE_HIDDEN
-					    ? "trace = on needs mode = restricted"
-					    : NULL;
+		const char *wrong = device_problem(d);
 		char section[DEVICE_NAME_MAX + 10];
 
 		fmt_print(section, sizeof(section), "[device %s]", d->name);
@@ -744,6 +875,7 @@ void config_init(struct config *c)
 	c->memory = 512 * MIB;
 	c->framebuffer = true;
 	(void)read_variables("SecureBoot SetupMode BootCurrent", &c->variables, why);
+	c->apic = true;
 }
 
 static void parse_keys(struct parser *p, const char *text)
@@ -787,6 +919,14 @@ void config_error_at(const struct config *c, enum config_key key, const char *te
 	fmt_print(ret_error->text, sizeof(ret_error->text), "%s", text);
 }
 
+void config_error_in(const struct config_device *d, unsigned line, const char *key,
+	const char *text, struct config_error *ret_error)
+{
+	ret_error->line = line;
+	fmt_print(ret_error->key, sizeof(ret_error->key), "[device %s]: %s", d->name, key);
+	fmt_print(ret_error->text, sizeof(ret_error->text), "%s", text);
+}
+
 void config_error_print(const struct config_error *e, const char *file, char *out, size_t size)
 {
 	char line[16] = "";
@@ -822,6 +962,11 @@ enum config_action config_action_for(const struct config *c, enum vm_stop_reason
 const char *config_action_name(enum config_action action)
 {
 	return action < array_size(action_names) ? action_names[action] : "?";
+}
+
+bool config_match_is_disk(const struct config_match *m)
+{
+	return m->kind == MATCH_BOOT_DISK || m->kind == MATCH_PARTITION;
 }
 
 bool config_match_device(const struct config_match *m, pci_bdf_t bdf, uint16_t vendor,

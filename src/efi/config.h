@@ -22,7 +22,13 @@
  *   initramfs = \EFI\...\initramfs                     default: none
  *   cmdline = the kernel's command line                default: empty
  *   memory = NUMBER[K|M|G]                             default: 512M
- *   display = framebuffer | none                       default: framebuffer
+ *   display = framebuffer | none                       default: framebuffer, none with console = firmware
+ *   console = none | firmware                          default: none; firmware: the guest has a virtio
+ *                                                      console (hvc0), which is the firmware's own, screen,
+ *                                                      keyboards, serial redirection and all. Then the
+ *                                                      guest has no serial port and no keyboard of its own
+ *   apic = on | off                                    default: on; a local APIC and an IOAPIC besides
+ *                                                      the PIC
  *   variables = NAME[-GUID] ...                        default: SecureBoot SetupMode BootCurrent; up
  *                                                      to 16 EFI variables of the machine that an EFI
  *                                                      guest may read, of UEFI's own GUID if none is
@@ -31,7 +37,16 @@
  *   path = \EFI\...\loader.efi                         default: empty, back to the boot manager
  *   [device NAME]                                      up to 8
  *   match = class:CCSS[PP] | id:VVVV:DDDD | pci:BB:DD.F    required, hexadecimal
- *   mode = hidden | restricted                         default: hidden
+ *         | disk:boot | partition:GUID                 with mode = firmware only: the disk that Postern was
+ *                                                      started from; the one with this partition
+ *   mode = hidden | restricted | firmware              default: hidden; firmware: a virtio disk (vda...),
+ *                                                      which the firmware's driver reads and writes: for
+ *                                                      disks that have no mediator. class:, id: and pci:
+ *                                                      mean the controller of one disk
+ *   write = yes | no                                   default: no; with mode = firmware only
+ *   window = FIRST-LAST[, FIRST-LAST...]               default: the whole disk; with mode = firmware only:
+ *                                                      up to 4 ranges of blocks, decimal, both ends
+ *                                                      included. All else can't be read or written
  *   trace = on | off                                   default: off; record each exit, for which the
  *                                                      mode must be restricted. What the guest and
  *                                                      the device exchange goes into the trace!
@@ -50,6 +65,8 @@
 #define CONFIG_WORD_MAX	   23u
 #define CONFIG_CMDLINE_MAX 1920u
 #define CONFIG_DEVICES	   8u
+#define CONFIG_WINDOWS	   4u
+#define CONFIG_GUID	   16u
 #define CONFIG_MEMORY_MIN  (32 * MIB)
 #define CONFIG_MEMORY_MAX  (2 * GIB)
 
@@ -81,14 +98,32 @@ enum config_trace { CONFIG_TRACE_FILE, CONFIG_TRACE_SERIAL };
 
 enum { CONFIG_LOG_SERIAL = 1, CONFIG_LOG_CONSOLE = 2 };
 
-/* Which PCI functions a [device] section speaks of. */
-enum config_match_kind { MATCH_NONE, MATCH_CLASS, MATCH_ID, MATCH_PCI };
+/* Which PCI functions or, the last two, disks a [device] section speaks of. */
+enum config_match_kind {
+	MATCH_NONE,
+	MATCH_CLASS,
+	MATCH_ID,
+	MATCH_PCI,
+	MATCH_BOOT_DISK,
+	MATCH_PARTITION
+};
 
 struct config_match {
 	enum config_match_kind kind;
 	uint32_t class_code, class_mask; /* class, subclass, programming interface: 24 bits */
 	uint16_t vendor, device;
 	pci_bdf_t bdf;
+	uint8_t partition[CONFIG_GUID]; /* as GPT and UEFI store it */
+};
+
+/* Blocks of a disk, both ends included. */
+struct config_window {
+	uint64_t first, last;
+};
+
+struct config_windows {
+	struct config_window range[CONFIG_WINDOWS];
+	unsigned count; /* 0: the whole disk */
 };
 
 struct config_device {
@@ -96,7 +131,9 @@ struct config_device {
 	struct config_match match;
 	enum device_mode mode;
 	bool trace;
-	unsigned line; /* of match */
+	bool write;
+	struct config_windows window;
+	unsigned line, window_line; /* of match and window */
 };
 
 /* The keys outside of [device]; the index of config.line. */
@@ -118,6 +155,8 @@ enum config_key {
 	CONFIG_MEMORY,
 	CONFIG_DISPLAY,
 	CONFIG_VARIABLE_LIST,
+	CONFIG_APIC,
+	CONFIG_CONSOLE,
 	CONFIG_BOOT_PATH,
 	CONFIG_KEYS
 };
@@ -134,7 +173,8 @@ struct config {
 	char initramfs[CONFIG_PATH_MAX + 1]; /* empty: none */
 	char cmdline[CONFIG_CMDLINE_MAX + 1];
 	uint64_t memory; /* bytes, whole pages */
-	bool framebuffer;
+	bool framebuffer, apic;
+	bool firmware_console;
 	struct config_variables variables;
 	char boot_path[CONFIG_PATH_MAX + 1]; /* empty: return to the boot manager */
 	struct config_device device[CONFIG_DEVICES];
@@ -169,6 +209,10 @@ int config_parse(
 void config_error_at(const struct config *c, enum config_key key, const char *text,
 	struct config_error *ret_error);
 
+/* The same about a key of a [device] section, which stands in that line. */
+void config_error_in(const struct config_device *d, unsigned line, const char *key,
+	const char *text, struct config_error *ret_error);
+
 /* "FILE:LINE: KEY: TEXT", without the parts that the error lacks; cut to size. */
 void config_error_print(const struct config_error *e, const char *file, char *out, size_t size);
 
@@ -180,6 +224,9 @@ enum config_action config_action_for(const struct config *c, enum vm_stop_reason
 
 /* "continue", ...; never NULL. */
 const char *config_action_name(enum config_action action);
+
+/* Does a section speak of a disk, and not of a PCI function? */
+bool config_match_is_disk(const struct config_match *m);
 
 /* Does a section speak of this function? class_code is the three bytes at PCI_CLASS. */
 bool config_match_device(const struct config_match *m, pci_bdf_t bdf, uint16_t vendor,

@@ -1,20 +1,12 @@
 /* The inventory; see inventory.h. State is the caller's. Not on the exit path. */
 #include "efi/inventory.h"
 #include "base/log.h"
-#include "efi/protocols.h"
+#include "efi/ticks.h"
 #include "hw/cpu.h"
-
-static EFI_TIMER_ARCH_PROTOCOL *find_timer(void)
-{
-	EFI_GUID guid = EFI_TIMER_ARCH_PROTOCOL_GUID;
-	EFI_TIMER_ARCH_PROTOCOL *timer;
-
-	return EFI_ERROR(efi_bs->LocateProtocol(&guid, NULL, (void **)&timer)) ? NULL : timer;
-}
 
 static uint64_t timer_period(void)
 {
-	EFI_TIMER_ARCH_PROTOCOL *timer = find_timer();
+	EFI_TIMER_ARCH_PROTOCOL *timer = ticks_timer();
 	UINT64 period;
 
 	return timer && !EFI_ERROR(timer->GetTimerPeriod(timer, &period)) ? period : 0;
@@ -73,7 +65,7 @@ int inventory_take(struct inventory *i)
 void inventory_restore(const struct inventory *i)
 {
 	EFI_GRAPHICS_OUTPUT_PROTOCOL *gop = find_graphics();
-	EFI_TIMER_ARCH_PROTOCOL *timer = find_timer();
+	EFI_TIMER_ARCH_PROTOCOL *timer = ticks_timer();
 
 	if (!i->taken)
 		return;

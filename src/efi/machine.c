@@ -16,13 +16,18 @@ static struct device *legacy_device(struct machine *m, unsigned i)
 	return devices[i];
 }
 
+static bool is_absent(const struct machine *m, const struct device *dev)
+{
+	return m->without_console && (dev == &m->keyboard.dev || dev == &m->uart.dev);
+}
+
 void machine_detach(struct machine *m)
 {
 	host_irq_unroute_all(&m->host_irq);
 	while (m->attached) {
 		struct device *dev = legacy_device(m, --m->attached);
 
-		if (dev->ops->detach)
+		if (dev->ops->detach && !is_absent(m, dev))
 			dev->ops->detach(dev);
 	}
 }
@@ -35,14 +40,23 @@ static int attach_legacy(struct machine *m, struct vm *vm, struct arena *arena)
 	reset_ports_init(&m->reset, vm, 0);
 	while (m->attached < LEGACY_DEVICES) {
 		struct device *dev = legacy_device(m, m->attached++);
-		int err = dev->ops->attach(dev, arena);
+		int err;
 
+		if (is_absent(m, dev))
+			continue;
+		err = dev->ops->attach(dev, arena);
 		if (!err)
 			err = vm_add_device(vm, dev);
 		if (err)
 			return err;
 	}
 	return 0;
+}
+
+void machine_set_level(struct machine *m, unsigned irq)
+{
+	m->levels |= (uint16_t)(1u << irq);
+	vpic_set_levels(&m->pic, m->levels);
 }
 
 int machine_route_isa(struct machine *m, struct device *dev, unsigned irq)
@@ -53,14 +67,16 @@ int machine_route_isa(struct machine *m, struct device *dev, unsigned irq)
 /* Without these two the guest still gets input, at the firmware's ticks. */
 static void route_legacy(struct machine *m)
 {
+	if (m->without_console)
+		return;
 	if (!machine_route_isa(m, &m->uart.dev, m->uart.dev.irq))
 		uart_set_routed(&m->uart, true);
 	if (machine_route_isa(m, &m->keyboard.dev, m->keyboard.dev.irq))
 		log_line("keyboard: no interrupt: it is read at the firmware's ticks");
 }
 
-int machine_attach(
-	struct machine *m, struct vm *vm, struct arena *arena, hpa_t ecam, uint64_t ecam_len)
+int machine_attach(struct machine *m, struct vm *vm, struct arena *arena, bool apic, hpa_t ecam,
+	uint64_t ecam_len)
 {
 	int err;
 
@@ -68,10 +84,14 @@ int machine_attach(
 	err = mmio_attach(vm, arena);
 	if (!err)
 		err = vpic_attach(&m->pic, vm);
+	if (!err && apic)
+		err = irqchip_attach(&m->irqchip, vm, &m->pic);
 	if (!err)
 		err = vpit_attach(&m->pit, vm);
 	if (!err)
 		err = host_irq_init(&m->host_irq, &efi_vector_ops, hpa(IOAPIC_DEFAULT_BASE));
+	if (!err)
+		err = vm_add_timer(vm, host_irq_tick, host_irq_next, &m->host_irq);
 	if (!err)
 		err = attach_legacy(m, vm, arena);
 	if (!err)

@@ -7,6 +7,7 @@
 
 #include "guest/hypercall.h"
 #include "irq/host.h"
+#include "irq/irqchip.h"
 #include "irq/vpic.h"
 #include "irq/vpit.h"
 #include "pci/filter.h"
@@ -17,6 +18,7 @@
 
 struct machine {
 	struct vpic pic;
+	struct irqchip irqchip; /* if the guest has an APIC */
 	struct vpit pit;
 	struct cmos cmos;
 	struct i8042 keyboard;
@@ -25,16 +27,23 @@ struct machine {
 	struct hypercall hypercall;
 	struct pci_filter pci;
 	struct host_irq host_irq;
+	uint16_t levels; /* lines of the PIC that are level-triggered */
+	/* Set before attach: serial port and keyboard stay the firmware's, and the guest has none. */
+	bool without_console;
 	unsigned attached; /* legacy devices, to be detached again */
 };
 
 /*
- * Sets the exit handlers of vm and attaches all parts, after vm_init. ecam_len is 0 if the firmware
+ * Sets the exit handlers of vm and attaches all parts, after vm_init; with apic false the guest has a
+ * PIC alone. ecam_len is 0 if the firmware
  * names no ECAM window. On an error everything is undone; -E_NOMEM, -E_EXIST, -E_NOTSUP.
  */
-int machine_attach(struct machine *m, struct vm *vm, struct arena *arena, hpa_t ecam,
+int machine_attach(struct machine *m, struct vm *vm, struct arena *arena, bool apic, hpa_t ecam,
 	uint64_t ecam_len) must_check;
 void machine_detach(struct machine *m);
+
+/* A PCI pin drives this line: a level; firmware says so, and we are that here. */
+void machine_set_level(struct machine *m, unsigned irq);
 
 /* Lets the real ISA interrupt of that number set dev->irq_fired. The errors of host_irq_route_pin. */
 int machine_route_isa(struct machine *m, struct device *dev, unsigned irq) must_check;

@@ -71,13 +71,16 @@ static int choose(void *arg, const struct pci_seen *fn)
 
 int mediated_choose(struct mediated_set *set, const struct config *c, struct vm *vm)
 {
-	int err;
-
 	*set = (struct mediated_set){.config = c, .vm = vm};
-	err = pci_scan(choose, set);
-	if (!err && !set->count)
-		log_line("devices: none matches the configuration; the guest gets no disk");
-	return err;
+	return pci_scan(choose, set);
+}
+
+bool mediated_has(const struct mediated_set *set, pci_bdf_t bdf)
+{
+	for (unsigned i = 0; i < set->count; i++)
+		if (set->item[i].dev.bdf == bdf)
+			return true;
+	return false;
 }
 
 int mediated_stop_drivers(struct mediated_set *set, struct drivers *d)
@@ -103,8 +106,7 @@ static int route(struct mediated *m, struct machine *machine)
 	int err = 0;
 
 	if (!m->mediator->pins) {
-		/* The guest's own is a PCI pin, so a level: firmware says so, and we are that here. */
-		vpic_set_levels(&machine->pic, (uint16_t)(1u << m->dev.irq));
+		machine_set_level(machine, m->dev.irq);
 		return host_irq_route_msi(&machine->host_irq, &m->dev);
 	}
 	for (unsigned i = 0; !err && i < m->mediator->pins; i++)

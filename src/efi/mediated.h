@@ -27,6 +27,9 @@ struct mediated_set {
 /* Matches the functions of the real bus against the configuration. -E_NOMEM. */
 int mediated_choose(struct mediated_set *set, const struct config *c, struct vm *vm) must_check;
 
+/* Is this function one of them? */
+bool mediated_has(const struct mediated_set *set, pci_bdf_t bdf);
+
 /* Stops the firmware's drivers on them; what was stopped is in d on an error too. */
 int mediated_stop_drivers(struct mediated_set *set, struct drivers *d) must_check;
 

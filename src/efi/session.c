@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "core/trace.h"
 #include "efi/acpi.h"
+#include "efi/backed.h"
 #include "efi/console.h"
 #include "efi/files.h"
 #include "efi/framebuffer.h"
@@ -53,18 +54,25 @@ struct session {
 	struct vm vm;
 	struct machine machine;
 	struct mediated_set mediated;
+	struct backed_set backed;
 };
 
 static struct session session;
 
-static void complain(const struct config *c, enum config_key key, const char *text)
+static void complain_of(const struct config_error *e)
 {
 	char line[LOG_LINE_MAX];
+
+	config_error_print(e, CONFIG_FILE, line, sizeof(line));
+	log_alert("%s", line);
+}
+
+static void complain(const struct config *c, enum config_key key, const char *text)
+{
 	struct config_error e;
 
 	config_error_at(c, key, text, &e);
-	config_error_print(&e, CONFIG_FILE, line, sizeof(line));
-	log_alert("%s", line);
+	complain_of(&e);
 }
 
 /* ---- processor: which back end the machine has ---- */
@@ -319,11 +327,18 @@ static int drivers_enter(void *context)
 	int err = mediated_choose(&s->mediated, s->config, &s->vm);
 
 	if (!err)
+		err = backed_choose(
+			&s->backed, s->config, &s->vm, s->origin, &s->mediated, complain_of);
+	if (!err && !s->mediated.count && !s->backed.count)
+		log_line("devices: none matches the configuration; the guest gets no disk");
+	if (!err)
 		err = mediated_stop_drivers(&s->mediated, &s->drivers);
 	if (err) {
 		drivers_leave(s);
 		return err;
 	}
+	if (s->config->firmware_console)
+		return 0;
 	stop_pnp_driver(s, PNP_SERIAL, "serial port");
 	stop_pnp_driver(s, PNP_KEYBOARD, "keyboard");
 	return 0;
@@ -364,7 +379,8 @@ static int machine_enter(void *context)
 	int err;
 
 	vm_init(&s->vm);
-	err = machine_attach(&s->machine, &s->vm, &s->arena, s->ecam, s->ecam_len);
+	s->machine.without_console = s->config->firmware_console;
+	err = machine_attach(&s->machine, &s->vm, &s->arena, s->config->apic, s->ecam, s->ecam_len);
 	if (!err && s->is_efi)
 		hypercall_offer_firmware(&s->machine.hypercall, &s->firmware_calls);
 	if (!err && s->vm.trace)
@@ -387,22 +403,27 @@ static void keep_restless(struct session *s)
 			pci_state_stop_master(&s->inventory.pci, s->mediated.item[i].dev.bdf);
 }
 
+static void devices_leave(void *context)
+{
+	struct session *s = context;
+
+	backed_detach(&s->backed, &s->drivers);
+	mediated_detach(&s->mediated, &s->machine);
+	keep_restless(s);
+}
+
 static int devices_enter(void *context)
 {
 	struct session *s = context;
 	int err = mediated_attach(&s->mediated, &s->machine, &s->arena);
 
+	if (!err && s->has_framebuffer)
+		err = pci_filter_reserve(&s->machine.pci, s->framebuffer.base, s->framebuffer.size);
+	if (!err)
+		err = backed_attach(&s->backed, &s->machine, &s->arena, complain_of);
 	if (err)
-		keep_restless(s);
+		devices_leave(s);
 	return err;
-}
-
-static void devices_leave(void *context)
-{
-	struct session *s = context;
-
-	mediated_detach(&s->mediated, &s->machine);
-	keep_restless(s);
 }
 
 /* ---- tables: the guest's address space, and its CPU ---- */
@@ -503,6 +524,7 @@ static void virtualization_leave(void *context)
 
 	s->vm.vcpu.ops->disable(&s->vm.vcpu);
 	hw_irq_enable();
+	ticks_restore();
 	console_pause(false);
 }
 
@@ -513,6 +535,7 @@ static int virtualization_enter(void *context)
 	int err;
 
 	console_pause(true);
+	s->vm.host_period_tsc = ticks_shorten();
 	hw_irq_disable();
 	err = v->ops->enable(v);
 	if (err) {

@@ -1,12 +1,23 @@
-/* The firmware's timer as its applications see it; owns one event and its count. */
+/*
+ * The firmware's timer as its applications see it; owns one event and its count, and the period that
+ * the timer was found with.
+ */
 #include "efi/ticks.h"
+#include "base/bits.h"
+#include "base/log.h"
 #include "hw/cpu.h"
+#include "hw/time.h"
 
-#define STALL_US 20000u
-#define ROUNDS	 3u
+#define STALL_US	   20000u
+#define ROUNDS		   3u
+
+#define SHORT_PERIOD_100NS 10000u
+#define SHORTEST_100NS	   100u
+#define ROUNDS_REST	   5u
 
 static EFI_EVENT event;
 static volatile uint64_t count;
+static UINT64 found_period; /* 0: the firmware's timer is as found */
 
 static VOID EFIAPI tick(EFI_EVENT e, VOID *context)
 {
@@ -36,6 +47,76 @@ int ticks_start(void)
 	if (EFI_ERROR(status))
 		ticks_stop();
 	return uefi_error(status);
+}
+
+EFI_TIMER_ARCH_PROTOCOL *ticks_timer(void)
+{
+	EFI_GUID guid = EFI_TIMER_ARCH_PROTOCOL_GUID;
+	EFI_TIMER_ARCH_PROTOCOL *timer;
+
+	return EFI_ERROR(efi_bs->LocateProtocol(&guid, NULL, (void **)&timer)) ? NULL : timer;
+}
+
+/* What the processor rests between two of its interrupts, in TSC ticks: the middle one of some. */
+static uint64_t measure_period(void)
+{
+	uint64_t took[ROUNDS_REST], last;
+
+	hw_irq_disable();
+	hw_wait();
+	last = hw_tsc();
+	for (unsigned n = 0; n < ROUNDS_REST; n++) {
+		uint64_t now;
+		unsigned at = n;
+
+		hw_wait();
+		now = hw_tsc();
+		for (; at && took[at - 1] > now - last; at--)
+			took[at] = took[at - 1];
+		took[at] = now - last;
+		last = now;
+	}
+	hw_irq_enable();
+	return took[ROUNDS_REST / 2];
+}
+
+static bool set_period(EFI_TIMER_ARCH_PROTOCOL *timer, UINT64 period)
+{
+	if (!EFI_ERROR(timer->SetTimerPeriod(timer, period)))
+		return true;
+	log_line("firmware: its timer doesn't take a period of %lu us", (uint64_t)period / 10);
+	return false;
+}
+
+/*
+ * Its milliseconds need not be ours: a firmware that takes the local APIC's clock for granted may be
+ * wrong by far. It stays as wrong as it was, but ticks in time.
+ */
+uint64_t ticks_shorten(void)
+{
+	EFI_TIMER_ARCH_PROTOCOL *timer = ticks_timer();
+	uint64_t wanted = hw_us_to_tsc(SHORT_PERIOD_100NS / 10), took;
+	UINT64 period = 0;
+
+	/* A period of 0 means a timer that is off: it isn't ours to switch on. */
+	if (!timer || EFI_ERROR(timer->GetTimerPeriod(timer, &period)) || !period)
+		return 0;
+	if (period > SHORT_PERIOD_100NS && set_period(timer, SHORT_PERIOD_100NS))
+		found_period = period;
+	took = measure_period();
+	if (!found_period || took < 2 * wanted)
+		return took;
+	period = max_u64(SHORT_PERIOD_100NS * wanted / took, SHORTEST_100NS);
+	return set_period(timer, period) ? measure_period() : took;
+}
+
+void ticks_restore(void)
+{
+	EFI_TIMER_ARCH_PROTOCOL *timer = ticks_timer();
+
+	if (timer && found_period)
+		set_period(timer, found_period);
+	found_period = 0;
 }
 
 uint64_t ticks_count(void)

@@ -72,8 +72,12 @@ void hw_wait(void);
 #define RFLAGS_TF	    (1ull << 8)
 #define RFLAGS_IF	    (1ull << 9)
 #define RFLAGS_DF	    (1ull << 10)
+#define RFLAGS_RF	    (1ull << 16)
 #define RFLAGS_VM	    (1ull << 17)
 #define RFLAGS_AC	    (1ull << 18)
+#define DR6_B0_TO_B3	    0xfull
+#define DR6_BS		    (1ull << 14)
+#define DR7_GD		    (1ull << 13)
 
 /* Architectural MSRs that more than one room names. SDM vol. 4 "Model-Specific Registers". */
 #define MSR_TSC		    0x10u
@@ -84,6 +88,9 @@ void hw_wait(void);
 #define MSR_SYSENTER_EIP    0x176u
 #define MSR_DEBUGCTL	    0x1d9u
 #define MSR_PAT		    0x277u
+#define MSR_TSC_DEADLINE    0x6e0u
+#define MSR_X2APIC_FIRST    0x800u
+#define MSR_X2APIC_LAST	    0x8ffu
 #define MSR_EFER	    0xc0000080u
 #define MSR_STAR	    0xc0000081u
 #define MSR_LSTAR	    0xc0000082u

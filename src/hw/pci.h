@@ -50,6 +50,7 @@ unsigned hw_pci_find_cap(pci_bdf_t bdf, uint8_t id);
 #define PCI_INT_PIN	     0x3du
 #define PCI_CAP_MSI	     0x05u
 #define PCI_CAP_MSIX	     0x11u
+#define PCI_CAP_VENDOR	     0x09u
 #define PCI_CAP_EXPRESS	     0x10u
 
 #endif

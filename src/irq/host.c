@@ -1,6 +1,6 @@
 /*
  * Routes of host interrupts; see host.h. State: struct host_irq. irq_taken runs in the firmware's
- * interrupt context, host_irq_rearm on the exit path, the rest before and after the guest.
+ * interrupt context, host_irq_rearm and host_irq_tick on the exit path, the rest before and after the guest.
  *
  * Source: PCI Local Bus Specification 3.0, "MSI Capability and Operation", "MSI-X Capability and
  * Table Structure"; SDM vol. 3A "Message Signalled Interrupts".
@@ -161,10 +161,19 @@ static void msi_write(const struct host_irq_route *r, const uint32_t message[4])
 		hw_pci_write(bdf, msi_mask_at(r), 4, message[3]);
 }
 
+static uint16_t msi_off(const struct host_irq_route *r)
+{
+	return r->saved_control & (uint16_t) ~(MSI_CONTROL_ENABLE | MSI_CONTROL_COUNT);
+}
+
+static void msi_start(const struct host_irq_route *r)
+{
+	set_control(r, msi_off(r) | MSI_CONTROL_ENABLE);
+}
+
 static void msi_program(struct host_irq_route *r)
 {
 	const uint32_t message[4] = {message_address(r->owner), 0, r->vector, 0};
-	uint16_t off = r->saved_control & (uint16_t) ~(MSI_CONTROL_ENABLE | MSI_CONTROL_COUNT);
 	pci_bdf_t bdf = r->dev->bdf;
 
 	r->kind = HOST_IRQ_MSI;
@@ -174,9 +183,9 @@ static void msi_program(struct host_irq_route *r)
 	r->saved_message[2] = hw_pci_read(bdf, msi_data_at(r), 2);
 	if (r->saved_control & MSI_CONTROL_MASKS)
 		r->saved_message[3] = hw_pci_read(bdf, msi_mask_at(r), 4);
-	set_control(r, off);
+	set_control(r, msi_off(r));
 	msi_write(r, message);
-	set_control(r, off | MSI_CONTROL_ENABLE);
+	msi_start(r);
 }
 
 static void msi_stop(const struct host_irq_route *r)
@@ -251,6 +260,11 @@ static void msix_write(const struct host_irq_route *r, const uint32_t message[4]
 		hw_mmio_write(msix_at(r, 0, 4 * i), 4, message[i]);
 }
 
+static void msix_start(const struct host_irq_route *r)
+{
+	set_control(r, (r->saved_control & (uint16_t)~MSIX_CONTROL_MASK) | MSIX_CONTROL_ENABLE);
+}
+
 /* The whole function is masked while its table changes. */
 static void msix_program(struct host_irq_route *r)
 {
@@ -267,7 +281,7 @@ static void msix_program(struct host_irq_route *r)
 			msix_set_masked(r, i, true);
 	}
 	msix_write(r, message);
-	set_control(r, (r->saved_control & (uint16_t)~MSIX_CONTROL_MASK) | MSIX_CONTROL_ENABLE);
+	msix_start(r);
 }
 
 static void msix_stop(const struct host_irq_route *r)
@@ -325,8 +339,71 @@ void host_irq_rearm(struct host_irq *h, const struct device *dev)
 		if (!routes_device(r, dev) || !r->held)
 			continue;
 		r->held = false;
-		ioapic_write(&h->ioapic, r->pin.pin, r->entry);
+		if (!r->silenced)
+			ioapic_write(&h->ioapic, r->pin.pin, r->entry);
 	}
+}
+
+/* Also the first step of giving the interrupt back: no new ones. */
+static void route_mask(const struct host_irq_route *r)
+{
+	if (r->kind == HOST_IRQ_PIN)
+		ioapic_write(&r->owner->ioapic, r->pin.pin, r->entry | IOAPIC_MASKED);
+	else if (r->kind == HOST_IRQ_MSI)
+		msi_stop(r);
+	else
+		msix_stop(r);
+}
+
+static void route_unmask(const struct host_irq_route *r)
+{
+	if (r->kind == HOST_IRQ_MSI)
+		msi_start(r);
+	else if (r->kind == HOST_IRQ_MSIX)
+		msix_start(r);
+	else if (!r->held)
+		ioapic_write(&r->owner->ioapic, r->pin.pin, r->entry);
+}
+
+static void route_tick(struct host_irq *h, struct host_irq_route *r, uint64_t tsc)
+{
+	if (tsc - r->period_start >= hw_us_to_tsc(HOST_IRQ_PERIOD_US)) {
+		r->period_start = tsc;
+		r->fired_before = r->fired;
+		if (!r->silenced)
+			return;
+		r->silenced = false;
+		route_unmask(r);
+		r->dev->irq_fired = true;
+	} else if (!r->silenced && r->fired - r->fired_before > HOST_IRQ_BURST) {
+		r->silenced = true;
+		route_mask(r);
+		log_limited(
+			&h->storms, "irq: %s interrupts too often and has to wait", r->dev->name);
+	}
+}
+
+void host_irq_tick(void *arg, uint64_t tsc)
+{
+	struct host_irq *h = arg;
+
+	for (unsigned i = 0; i < HOST_IRQ_ROUTES; i++)
+		if (h->route[i].kind != HOST_IRQ_FREE)
+			route_tick(h, &h->route[i], tsc);
+}
+
+uint64_t host_irq_next(void *arg)
+{
+	const struct host_irq *h = arg;
+	uint64_t next = ~0ull;
+
+	for (unsigned i = 0; i < HOST_IRQ_ROUTES; i++) {
+		const struct host_irq_route *r = &h->route[i];
+
+		if (r->kind != HOST_IRQ_FREE && r->silenced)
+			next = min_u64(next, r->period_start + hw_us_to_tsc(HOST_IRQ_PERIOD_US));
+	}
+	return next;
 }
 
 static bool vector_is_quiet(void *arg)
@@ -343,12 +420,7 @@ static bool vector_is_quiet(void *arg)
 static void route_undo(struct host_irq_route *r)
 {
 	/* First no new ones, then those on their way, then the old settings. */
-	if (r->kind == HOST_IRQ_PIN)
-		ioapic_write(&r->owner->ioapic, r->pin.pin, r->entry | IOAPIC_MASKED);
-	else if (r->kind == HOST_IRQ_MSI)
-		msi_stop(r);
-	else
-		msix_stop(r);
+	route_mask(r);
 	if (hw_poll(vector_is_quiet, r, SETTLE_TIMEOUT_US))
 		log_line("irq: vector %x of %s doesn't get quiet", r->vector, r->dev->name);
 	if (r->kind == HOST_IRQ_PIN)

@@ -6,6 +6,7 @@
 #ifndef POSTERN_IRQ_HOST_H
 #define POSTERN_IRQ_HOST_H
 
+#include "base/log.h"
 #include "core/device.h"
 #include "irq/apic.h"
 
@@ -40,6 +41,9 @@ struct host_irq_route {
 	uint8_t vector;
 	volatile bool held;	 /* a level, masked until host_irq_rearm */
 	volatile uint32_t fired; /* interrupts taken */
+	bool silenced;		 /* too many of them: masked until the period is over */
+	uint32_t fired_before;	 /* in this period */
+	uint64_t period_start;	 /* a TSC */
 	struct host_irq_pin pin;
 	uint64_t entry, saved_entry; /* of the IOAPIC */
 	unsigned cap;		     /* offset of the MSI or MSI-X capability */
@@ -56,6 +60,7 @@ struct host_irq {
 	uint32_t apic_id;
 	struct ioapic ioapic; /* without pins if there is none: only MSI works */
 	struct host_irq_route route[HOST_IRQ_ROUTES];
+	struct log_limit storms;
 };
 
 /* -E_NOTSUP if the local APIC is off or its id doesn't fit into an interrupt message. */
@@ -81,6 +86,16 @@ int host_irq_route_msi(struct host_irq *h, struct device *dev) must_check;
  * for other kinds.
  */
 void host_irq_rearm(struct host_irq *h, const struct device *dev);
+
+/*
+ * Against storms: a route that took more than HOST_IRQ_BURST interrupts in one period is masked for
+ * its rest, and its device polled when that is over, as one may have been lost. tick and next are a
+ * timer of the virtual machine (core/vm.h); arg is the struct host_irq.
+ */
+#define HOST_IRQ_PERIOD_US 10000u
+#define HOST_IRQ_BURST	   1000u
+void host_irq_tick(void *arg, uint64_t tsc);
+uint64_t host_irq_next(void *arg);
 
 /*
  * Puts the device's pins or capability back and returns the vectors. Boot processor, firmware context, the device

@@ -147,6 +147,11 @@ static void tick(void *arg, uint64_t tsc)
 	update(arg, tsc);
 }
 
+static uint64_t next(void *arg)
+{
+	return vpit_next_deadline(arg);
+}
+
 uint64_t vpit_next_deadline(const struct vpit *p)
 {
 	const struct vpit_channel *c = &p->channel[0];
@@ -154,9 +159,9 @@ uint64_t vpit_next_deadline(const struct vpit *p)
 	uint64_t wait;
 
 	if (!c->loaded || !c->running || (!periodic && p->told))
-		return ~0ull;
+		return VM_NEVER;
 	wait = ticks_to_tsc((p->told + 1) * c->reload);
-	return wait > ~0ull - c->start_tsc ? ~0ull : c->start_tsc + wait;
+	return wait > VM_NEVER - c->start_tsc ? VM_NEVER : c->start_tsc + wait;
 }
 
 /* Counting begins anew: what was due under the old count is forgotten. */
@@ -292,6 +297,7 @@ static enum io_result counter_access(struct device *dev, struct io_access *a)
 		return IO_REJECT;
 	else
 		a->value = read_counter(p, &p->channel[a->offset], now);
+	vm_timers_changed(p->dev.vm);
 	return IO_DONE;
 }
 
@@ -364,6 +370,6 @@ int vpit_attach(struct vpit *p, struct vm *vm)
 	if (!r)
 		r = region_add(&vm->pio, &p->port61);
 	if (!r)
-		r = vm_add_timer(vm, tick, p);
+		r = vm_add_timer(vm, tick, next, p);
 	return r;
 }

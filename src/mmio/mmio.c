@@ -172,10 +172,10 @@ static void execute(
 
 	switch (emulate_run(&em)) {
 	case EMULATE_DONE:
-		v->ops->resume_at(v, f->mode == INSN_MODE_64 ? next : next & size_mask(4));
+		vcpu_complete(v, f->mode == INSN_MODE_64 ? next : next & size_mask(4));
 		break;
 	case EMULATE_AGAIN:
-		v->ops->resume_at(v, e->rip);
+		vcpu_iterate(v, e->rip);
 		break;
 	case EMULATE_RAISED:
 		if (em.lost)

@@ -28,6 +28,10 @@
 #define RESET_CPU	 BIT(2)
 #define RESET_WRITABLE	 (BIT(1) | RESET_CPU | BIT(3))
 
+/* Below the IOAPIC, where every PC has its window for 32-bit memory of PCI; not below 2 GiB. */
+#define INVENT_TOP	 0xfec00000ull
+#define INVENT_BOTTOM	 0x80000000ull
+
 /* ---- the exit path ---- */
 
 struct pci_function *pci_filter_find(struct pci_filter *f, pci_bdf_t bdf)
@@ -255,8 +259,9 @@ static void log_shown(const struct pci_function *fn)
 	pci_bdf_t bdf =
 		fn->bdf; /* NOLINT(clang-analyzer-core.NullDereference): set by pci_filter_init */
 
-	log_line("pci " PCI_BDF_FMT ": shown restricted as %04x:%04x class %04x", PCI_BDF_ARGS(bdf),
-		fn->reg[0] & 0xffff, fn->reg[0] >> 16, fn->reg[PCI_REVISION / 4] >> 16);
+	log_line("pci " PCI_BDF_FMT ": shown %s as %04x:%04x class %04x", PCI_BDF_ARGS(bdf),
+		fn->is_virtual ? "virtual" : "restricted", fn->reg[0] & 0xffff, fn->reg[0] >> 16,
+		fn->reg[PCI_REVISION / 4] >> 16);
 	for (unsigned n = 0; n < PCI_BAR_COUNT; n++) {
 		const struct pci_bar *bar = &fn->window[n].bar;
 
@@ -290,4 +295,121 @@ int pci_filter_add(struct pci_filter *f, struct device *dev)
 	pci_function_restrict(fn, dev);
 	log_shown(fn);
 	return show_path(f, seen);
+}
+
+/* ---- virtual functions ---- */
+
+int pci_filter_reserve(struct pci_filter *f, uint64_t base, uint64_t len)
+{
+	if (f->reserved_count == PCI_RESERVED_MAX)
+		return -E_NOMEM;
+	f->reserved[f->reserved_count].base = base;
+	f->reserved[f->reserved_count++].len = min_u64(len, ~0ull - base);
+	return 0;
+}
+
+/* PCI-to-PCI Bridge Architecture Specification 1.2, "Memory Base Register": bits 31:20, inclusive. */
+static bool bridge_window_hits(uint32_t reg, uint64_t base, uint64_t len)
+{
+	uint64_t first = (uint64_t)(reg & 0xfff0) << 16;
+	uint64_t last = (reg & 0xfff00000u) | 0xfffffu;
+
+	return first <= last && ranges_overlap(base, len, first, last - first + 1);
+}
+
+static bool function_hits(const struct pci_function *fn, uint64_t base, uint64_t len)
+{
+	uint32_t header = fn->reg[PCI_CACHE_LINE / 4] >> 16 & PCI_HEADER_KIND;
+
+	if (header == PCI_HEADER_BRIDGE)
+		return bridge_window_hits(fn->reg[PCI_BRIDGE_MEMORY / 4], base, len) ||
+		       bridge_window_hits(fn->reg[PCI_BRIDGE_PREFETCH / 4], base, len);
+	for (unsigned n = 0; n < PCI_BAR_COUNT; n++) {
+		const struct pci_bar *bar = &fn->window[n].bar;
+
+		if (!bar->io && ranges_overlap(base, len, bar->base, bar->size))
+			return true;
+	}
+	return false;
+}
+
+static bool address_taken(const struct pci_filter *f, uint64_t base, uint64_t len)
+{
+	const struct gmem *m = &f->vm->gmem;
+
+	if (region_overlaps(&f->vm->mmio, base, len, NULL))
+		return true;
+	for (unsigned i = 0; i < m->count; i++)
+		if (ranges_overlap(base, len, m->run[i].gpa.v, m->run[i].len))
+			return true;
+	for (unsigned i = 0; i < f->reserved_count; i++)
+		if (ranges_overlap(base, len, f->reserved[i].base, f->reserved[i].len))
+			return true;
+	for (unsigned i = 0; i < f->shown_count; i++)
+		if (function_hits(&f->shown[i], base, len))
+			return true;
+	return false;
+}
+
+static int find_address(const struct pci_filter *f, uint64_t below, uint64_t size, uint64_t *ret)
+{
+	for (uint64_t base = align_down(below - size, size); base >= INVENT_BOTTOM; base -= size) {
+		if (address_taken(f, base, size))
+			continue;
+		*ret = base;
+		return 0;
+	}
+	return -E_NOMEM;
+}
+
+/* Downwards, so that what the guest knows from the real machine keeps its place in its list. */
+static int find_device_number(struct pci_filter *f, pci_bdf_t *ret)
+{
+	for (unsigned n = 31; n > 0; n--) {
+		bool free = true;
+
+		for (unsigned i = 0; i < f->topology.count; i++) {
+			pci_bdf_t bdf = f->topology.fn[i].bdf;
+
+			free &= PCI_BUS(bdf) || PCI_DEV(bdf) != n;
+		}
+		if (!free || pci_filter_find(f, PCI_BDF(0, n, 0)))
+			continue;
+		*ret = PCI_BDF(0, n, 0);
+		return 0;
+	}
+	return -E_NOMEM;
+}
+
+int pci_filter_invent(struct pci_filter *f, struct device *dev, const struct pci_virtual *v)
+{
+	uint64_t base[PCI_BAR_COUNT] = {0}, below = INVENT_TOP;
+	struct pci_function *fn;
+	int err;
+
+	if (!dev->ops || !dev->ops->bar_moved)
+		return -E_INVAL;
+	for (unsigned n = 0; n < PCI_BAR_COUNT; n++) {
+		uint32_t size = v->bar_size[n];
+
+		if (!size)
+			continue;
+		if (size < PAGE_SIZE || size & (size - 1))
+			return -E_INVAL;
+		err = find_address(f, below, size, &base[n]);
+		if (err)
+			return err;
+		below = base[n];
+	}
+	err = find_device_number(f, &dev->bdf);
+	if (!err)
+		err = filter_place(f, dev->bdf, &fn);
+	if (!err)
+		err = pci_function_invent(fn, dev, v, base);
+	if (err)
+		return err;
+	if (dev->trace)
+		f->part.trace = TRACE_CLAIM;
+	log_shown(fn);
+	return 0;
 }

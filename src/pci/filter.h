@@ -2,7 +2,8 @@
  * The guest's PCI configuration space: which functions of the real machine it sees, behind the
  * ports CF8h to CFFh and an ECAM window alike. Order of calls, all before the guest runs:
  *
- *	pci_filter_init, then pci_filter_add for each restricted device.
+ *	pci_filter_init, then pci_filter_add for each restricted device, then pci_filter_reserve and
+ *	pci_filter_invent for virtual ones.
  *
  * Everything is hidden but host bridge 00:00.0, the ISA bridges of bus 0, what was added, and the
  * bridges and functions 0 that a guest must see to find that.
@@ -19,6 +20,8 @@
 #define PCI_SHOWN_MAX	    32u /* functions that the guest sees */
 #define PCI_SHOWN_BUSES_MAX 8u	/* buses on which they are */
 
+#define PCI_RESERVED_MAX    8u
+
 struct pci_filter {
 	struct vm *vm;
 	struct pci_topology topology; /* of the real machine */
@@ -32,6 +35,10 @@ struct pci_filter {
 	uint8_t reset_control; /* CF9h */
 	struct device part;    /* stands behind the two regions */
 	struct region ports, ecam;
+	struct {
+		uint64_t base, len;
+	} reserved[PCI_RESERVED_MAX]; /* no BAR of a virtual function gets there */
+	unsigned reserved_count;
 };
 
 /*
@@ -48,6 +55,18 @@ int pci_filter_init(struct pci_filter *f, struct vm *vm, struct arena *arena, gp
  * -E_NOMEM.
  */
 int pci_filter_add(struct pci_filter *f, struct device *dev) must_check;
+
+/* Memory of the guest's machine that isn't in vm: the framebuffer. -E_NOMEM. */
+int pci_filter_reserve(struct pci_filter *f, uint64_t base, uint64_t len) must_check;
+
+/*
+ * Shows a function that the real machine lacks, at a device number of bus 0 that is free on both, which
+ * dev->bdf then has. dev->irq, ops and vm must be set. Its BARs get addresses as high as possible
+ * below the interrupt controllers, where nothing of the guest's is: memory, regions, what is reserved,
+ * BARs and bridge windows of shown functions. -E_INVAL, -E_NOMEM (functions, devices, addresses).
+ */
+int pci_filter_invent(
+	struct pci_filter *f, struct device *dev, const struct pci_virtual *v) must_check;
 
 /* The guest's view of a function, or NULL. */
 struct pci_function *pci_filter_find(struct pci_filter *f, pci_bdf_t bdf);

@@ -3,6 +3,7 @@
  * writes and the decoding that follows from them are on the exit path; building a view is not.
  */
 #include "pci/function.h"
+#include "base/error.h"
 #include "base/mem.h"
 #include "core/vm.h"
 #include "pci/caps.h"
@@ -166,6 +167,46 @@ void pci_function_restrict(struct pci_function *fn, struct device *dev)
 		fn->reg[PCI_COMMAND / 4] |= PCI_STATUS_CAPS << PCI_STATUS_SHIFT;
 }
 
+static int invent_caps(struct pci_function *fn, const struct pci_virtual *v)
+{
+	uint8_t *config = (uint8_t *)(void *)fn->reg;
+	unsigned at = PCI_CAP_FIRST, link = PCI_CAP_PTR;
+
+	for (unsigned i = 0; i < v->caps; i++) {
+		const struct pci_virtual_cap *cap = &v->cap[i];
+
+		if (cap->len < 2 || !range_fits(at, cap->len, PCI_CONFIG_SIZE))
+			return -E_INVAL;
+		memcpy(config + at, cap->data, cap->len);
+		config[at + 1] = 0;
+		config[link] = (uint8_t)at;
+		link = at + 1;
+		at = (unsigned)align_up(at + cap->len, 4);
+	}
+	if (v->caps)
+		fn->reg[PCI_COMMAND / 4] |= PCI_STATUS_CAPS << PCI_STATUS_SHIFT;
+	return 0;
+}
+
+int pci_function_invent(struct pci_function *fn, struct device *dev, const struct pci_virtual *v,
+	const uint64_t bar_base[static PCI_BAR_COUNT])
+{
+	memset(fn, 0, sizeof(*fn));
+	fn->dev = dev;
+	fn->bdf = dev->bdf;
+	fn->is_virtual = true;
+	fn->reg[PCI_VENDOR_ID / 4] = v->vendor | (uint32_t)v->device << 16;
+	fn->reg[PCI_REVISION / 4] = v->revision | (uint32_t)v->class << 16;
+	fn->reg[PCI_SUBSYSTEM / 4] = v->subsystem_vendor | (uint32_t)v->subsystem << 16;
+	fn->writable[PCI_COMMAND / 4] = COMMAND_WRITABLE;
+	fn->writable[PCI_CACHE_LINE / 4] = 0xffff;
+	for (unsigned n = 0; n < PCI_BAR_COUNT; n++)
+		show_bar(fn, n, &(struct pci_bar){.base = bar_base[n], .size = v->bar_size[n]});
+	fn->reg[PCI_INT_LINE / 4] = dev->irq | 1u << 8;
+	fn->writable[PCI_INT_LINE / 4] = 0xff;
+	return invent_caps(fn, v);
+}
+
 void pci_function_set_multi(struct pci_function *fn, bool multi)
 {
 	uint32_t bit = PCI_HEADER_MULTI << 16;
@@ -177,9 +218,25 @@ void pci_function_set_multi(struct pci_function *fn, bool multi)
 
 /* ---- the exit path ---- */
 
+void pci_function_set_intx(struct pci_function *fn, bool high)
+{
+	uint32_t bit = PCI_STATUS_INTX << PCI_STATUS_SHIFT;
+
+	fn->reg[PCI_COMMAND / 4] &= ~bit;
+	if (high)
+		fn->reg[PCI_COMMAND / 4] |= bit;
+}
+
+bool pci_function_may_intx(const struct pci_function *fn)
+{
+	return !(fn->reg[PCI_COMMAND / 4] & PCI_COMMAND_INTX_OFF);
+}
+
 /* Only INTx status changes by itself; it is read when a guest looks at that very byte. */
 static uint32_t live_status(const struct pci_function *fn)
 {
+	if (fn->is_virtual)
+		return 0;
 	return (hw_pci_read(fn->bdf, PCI_STATUS, 2) & PCI_STATUS_INTX) << PCI_STATUS_SHIFT;
 }
 

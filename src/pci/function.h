@@ -27,10 +27,27 @@ struct pci_function {
 	pci_bdf_t bdf;
 	struct pci_window window[PCI_BAR_COUNT];
 	struct log_limit refusals;
+	bool is_virtual; /* there is nothing at bdf on the real bus */
+};
+
+/* A function that exists in the guest's machine only. */
+struct pci_virtual_cap {
+	const void *data; /* id, next (ignored), and what follows */
+	uint8_t len;	  /* bytes, at least 2 */
+};
+
+struct pci_virtual {
+	uint16_t vendor, device, subsystem_vendor, subsystem;
+	uint16_t class; /* base class and subclass */
+	uint8_t revision;
+	uint32_t bar_size
+		[PCI_BAR_COUNT]; /* bytes of memory, a power of two from a page on; 0: none */
+	const struct pci_virtual_cap *cap;
+	unsigned caps;
 };
 
 /*
- * The four ways to show a function. All but the restricted one are read-only for ever. A bridge
+ * The ways to show a function. All but the restricted and the virtual one are read-only for ever. A bridge
  * shows its bus numbers and windows; a placeholder has no identity but its vendor, and stands
  * where the specification demands a function 0 that the guest shall not see.
  */
@@ -40,6 +57,17 @@ void pci_function_placeholder(struct pci_function *fn, pci_bdf_t bdf);
 bool pci_function_is_placeholder(const struct pci_function *fn);
 /* Probes the real BARs: the firmware's driver must have left. Decoding is off at first. */
 void pci_function_restrict(struct pci_function *fn, struct device *dev);
+
+/*
+ * From a description, with the BARs at bar_base. Like a device of a firmware that was there before the
+ * guest: addresses are assigned, decoding is off. -E_INVAL: the capabilities don't fit.
+ */
+int pci_function_invent(struct pci_function *fn, struct device *dev, const struct pci_virtual *v,
+	const uint64_t bar_base[static PCI_BAR_COUNT]) must_check;
+
+/* The interrupt status bit of a virtual function; and whether the guest lets it drive its pin. */
+void pci_function_set_intx(struct pci_function *fn, bool high);
+bool pci_function_may_intx(const struct pci_function *fn);
 
 /* Sets or clears the multifunction bit. */
 void pci_function_set_multi(struct pci_function *fn, bool multi);

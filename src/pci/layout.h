@@ -46,6 +46,7 @@
 #define PCI_MSI_ADDRESS	     4u
 #define PCI_MSIX_CONTROL     2u
 #define PCI_MSIX_ENABLE	     (1u << 15)
+#define PCI_CAP_FIRST	     0x40u
 #define PCI_CAP_COUNT_MAX    48u /* capabilities of 4 bytes that fit behind the header */
 
 /* Base class and subclass. */

@@ -39,6 +39,7 @@ struct string_op {
 	uint8_t size;
 	bool in, backward;
 	bool long_mode, protected_mode, user;
+	bool single;	       /* the guest single-steps, and traps after each item */
 	unsigned index;	       /* GPR_RSI or GPR_RDI */
 	uint64_t address_mask; /* 16, 32 or 64 ones */
 	enum vcpu_seg segment;
@@ -149,6 +150,7 @@ static int string_decode(struct string_op *op, const struct vmexit *e)
 	op->protected_mode = (vcpu_get(v, VREG_CR0) & CR0_PE) && !(rflags & RFLAGS_VM);
 	op->user = vcpu_get(v, VREG_CPL) == 3;
 	op->backward = rflags & RFLAGS_DF;
+	op->single = rflags & RFLAGS_TF;
 	r = insn_fetch(op, e, cs.base, &insn);
 	if (r)
 		return r;
@@ -345,7 +347,7 @@ void pio_string(struct vm *vm, const struct vmexit *e)
 	struct string_op op = {
 		.vm = vm, .port = e->u.pio.port, .size = e->u.pio.size, .in = e->u.pio.in};
 	struct vcpu *v = &vm->vcpu;
-	uint64_t count = 1, budget = STRING_ITEMS_MAX;
+	uint64_t count = 1, budget;
 
 	if (string_decode(&op, e)) {
 		if (op.fault.vector != NO_FAULT) {
@@ -356,6 +358,7 @@ void pio_string(struct vm *vm, const struct vmexit *e)
 		vcpu_raise(v, VECTOR_UD);
 		return;
 	}
+	budget = op.single ? 1 : STRING_ITEMS_MAX;
 	op.deadline = hw_tsc() + hw_us_to_tsc(STRING_TIME_US);
 	if (e->u.pio.rep)
 		count = v->gpr[GPR_RCX] & op.address_mask;
@@ -376,6 +379,8 @@ void pio_string(struct vm *vm, const struct vmexit *e)
 		if (is_late(&op))
 			break;
 	}
-	if (!count)
+	if (count)
+		vcpu_iterate(v, e->rip);
+	else
 		vcpu_skip(v, e);
 }

@@ -91,6 +91,13 @@ void svm_normalise(const struct vmcb *vmcb, const uint64_t gpr[GPR_COUNT], uint3
 	case EXIT_IOIO:
 		normalise_pio(c, ret);
 		break;
+	case EXIT_READ_CR8:
+	case EXIT_WRITE_CR8:
+		ret->kind = VMEXIT_CR;
+		ret->u.cr.cr = 8;
+		ret->u.cr.gpr = GPR_UNKNOWN;
+		ret->u.cr.write = c->exit_code == EXIT_WRITE_CR8;
+		break;
 	case EXIT_MSR:
 		normalise_msr(c, gpr, ret);
 		break;

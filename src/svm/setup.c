@@ -18,9 +18,11 @@
 		I2_WBINVD | I2_MONITOR | I2_MWAIT | I2_XSETBV)
 /*
  * #DB and #AC: a guest can arrange that delivering one raises the next without end, and no host
- * interrupt gets between them. #MC is the machine's own. No control register is intercepted: the
- * processor keeps two of each, and none of the guest's bits reaches beyond the guest.
+ * interrupt gets between them. #MC is the machine's own. No control register but CR8 is intercepted:
+ * the processor keeps two of each, and none of the guest's bits reaches beyond the guest. CR8 belongs
+ * to the guest's local APIC, and a lower priority may let an interrupt in at once.
  */
+#define INTERCEPT_CR	     (BIT(8) | BIT(8 + 16))
 #define INTERCEPT_EXCEPTIONS (BIT(VECTOR_DB) | BIT(VECTOR_AC) | BIT(VECTOR_MC))
 
 #define PAT_AT_RESET	     0x0007040600070406ull
@@ -85,6 +87,7 @@ static void fill_msrpm(uint8_t *map)
 
 static void fill_control(struct vmcb_control *c, struct svm *s)
 {
+	c->intercept_cr = INTERCEPT_CR;
 	c->intercept_exception = INTERCEPT_EXCEPTIONS;
 	c->intercept1 = INTERCEPT1;
 	c->intercept2 = INTERCEPT2;

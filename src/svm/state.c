@@ -6,8 +6,6 @@
 #include "hw/cpu.h"
 #include "svm/svm.h"
 
-#define RFLAGS_RF BIT(16)
-
 /* Kept where VMLOAD and VMSAVE put it. */
 static bool reg_is_lazy(enum vcpu_reg reg)
 {
@@ -40,6 +38,8 @@ static uint64_t *reg_at(struct vmcb_save *g, enum vcpu_reg reg)
 		return &g->efer;
 	case VREG_PAT:
 		return &g->pat;
+	case VREG_DR6:
+		return &g->dr6;
 	case VREG_DR7:
 		return &g->dr7;
 	case VREG_SYSENTER_CS:
@@ -60,6 +60,7 @@ static uint64_t *reg_at(struct vmcb_save *g, enum vcpu_reg reg)
 		return &g->kernel_gs_base;
 	case VREG_CPL:
 	case VREG_INTR_SHADOW:
+	case VREG_NMI_BLOCKED: /* the VMCB doesn't tell */
 	case VREG_COUNT:
 	default:
 		return NULL;
@@ -192,13 +193,15 @@ void svm_set_seg(struct vcpu *v, enum vcpu_seg seg, const struct vcpu_segment *s
 		s->vmcb->save.cpl = (uint8_t)FIELD_GET(SEG_DPL, a);
 }
 
-void svm_resume_at(struct vcpu *v, uint64_t rip)
+/* Traps that MOV SS holds back are not in the VMCB: an intercept loses them, but for a single step. */
+uint64_t svm_resume_at(struct vcpu *v, uint64_t rip)
 {
 	struct vmcb *c = svm_of(v)->vmcb;
 
 	c->save.rip = rip;
 	c->save.rflags &= ~RFLAGS_RF;
 	c->control.interrupt_state &= ~INTERRUPT_SHADOW;
+	return c->save.rflags & RFLAGS_TF ? DR6_BS : 0;
 }
 
 void svm_flush(struct vcpu *v)

@@ -60,7 +60,7 @@ uint64_t svm_get(struct vcpu *v, enum vcpu_reg reg);
 void svm_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value);
 void svm_get_seg(struct vcpu *v, enum vcpu_seg seg, struct vcpu_segment *ret);
 void svm_set_seg(struct vcpu *v, enum vcpu_seg seg, const struct vcpu_segment *s);
-void svm_resume_at(struct vcpu *v, uint64_t rip);
+uint64_t svm_resume_at(struct vcpu *v, uint64_t rip);
 void svm_flush(struct vcpu *v);
 void svm_dump(struct vcpu *v);
 

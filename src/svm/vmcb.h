@@ -178,6 +178,8 @@ _Static_assert(sizeof(struct vmcb) == PAGE_SIZE, "VMCB layout: size");
 #define EVENT_VALID	     BIT(31)
 #define EVENT_ERROR_CODE     BITS(63, 32)
 
+#define EXIT_READ_CR8	     0x008u
+#define EXIT_WRITE_CR8	     0x018u
 #define EXIT_EXCEPTION	     0x040u /* plus the vector */
 #define EXIT_DB		     0x041u
 #define EXIT_AC		     0x051u

@@ -173,6 +173,8 @@ uint64_t vmx_get(struct vcpu *v, enum vcpu_reg reg)
 		return vmx_guest_get(x, SLOT_EFER);
 	case VREG_PAT:
 		return vmx_guest_get(x, SLOT_PAT);
+	case VREG_DR6:
+		return x->inside ? hw_read_dr(6) : x->unswitched.dr6;
 	case VREG_DR7:
 		return vmx_guest_get(x, SLOT_DR7);
 	case VREG_SYSENTER_CS:
@@ -195,6 +197,8 @@ uint64_t vmx_get(struct vcpu *v, enum vcpu_reg reg)
 		return get_cpl(x);
 	case VREG_INTR_SHADOW:
 		return (x->entry.interruptibility & BLOCKING_INTR) != 0;
+	case VREG_NMI_BLOCKED:
+		return (x->entry.interruptibility & BLOCKING_NMI) != 0;
 	case VREG_COUNT:
 	default:
 		return 0;
@@ -258,6 +262,12 @@ void vmx_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 	case VREG_PAT:
 		vmx_guest_set(x, SLOT_PAT, value);
 		break;
+	case VREG_DR6:
+		if (x->inside)
+			hw_write_dr(6, value);
+		else
+			x->unswitched.dr6 = value;
+		break;
 	case VREG_DR7:
 		vmx_guest_set(x, SLOT_DR7, (value & DR7_DEFINED) | DR7_FIXED);
 		break;
@@ -289,6 +299,7 @@ void vmx_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value)
 		set_shadow(x, value);
 		break;
 	case VREG_CPL:
+	case VREG_NMI_BLOCKED:
 	case VREG_COUNT:
 	default:
 		break;
@@ -356,12 +367,46 @@ void vmx_set_seg(struct vcpu *v, enum vcpu_seg seg, const struct vcpu_segment *s
 	vmx_guest_set(x, at + 3, s->base);
 }
 
-void vmx_resume_at(struct vcpu *v, uint64_t rip)
+/*
+ * The debug exceptions that the processor has pending from before: without a shadow, and hence
+ * without an instruction that is held back, there can be none. They go out of the VMCS, since an
+ * entry that injects would lose them: SDM vol. 3C "Delivery of Pending Debug Exceptions after VM
+ * Entry" (325462-084).
+ */
+static uint64_t take_pending(struct vmx *x)
+{
+	uint64_t pending = vmx_guest_get(x, SLOT_PENDING_DEBUG);
+
+	if (!pending)
+		return 0;
+	vmx_guest_set(x, SLOT_PENDING_DEBUG, 0);
+	return pending & (PENDING_ENABLED | DR6_BS) ? pending & (DR6_BS | DR6_B0_TO_B3) : 0;
+}
+
+/* Kept out of vmx_resume_at, which would save registers for it. */
+static __attribute__((noinline)) uint64_t end_instruction(struct vmx *x, uint64_t rflags)
+{
+	uint64_t causes = 0;
+
+	if (x->entry.interruptibility & BLOCKING_INTR) {
+		causes = take_pending(x);
+		vmx_end_shadow(x);
+	}
+	if (rflags & RFLAGS_RF)
+		vmx_guest_set(x, SLOT_RFLAGS, rflags & ~RFLAGS_RF);
+	return rflags & RFLAGS_TF ? causes | DR6_BS : causes;
+}
+
+/* RF is set after an EPT violation: SDM vol. 3C "Saving RIP, RSP, RFLAGS, and SSP" (325462-084). */
+uint64_t vmx_resume_at(struct vcpu *v, uint64_t rip)
 {
 	struct vmx *x = vmx_of(v);
+	uint64_t rflags = vmx_guest_get(x, SLOT_RFLAGS);
 
 	x->entry.rip = rip;
-	vmx_end_shadow(x);
+	if (rflags & (RFLAGS_RF | RFLAGS_TF) || x->entry.interruptibility & BLOCKING_INTR)
+		return end_instruction(x, rflags);
+	return 0;
 }
 
 static void reset_segment(struct vmx *x, enum vcpu_seg seg, uint16_t selector, uint32_t rights)

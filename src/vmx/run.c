@@ -5,6 +5,7 @@
  */
 #include "base/error.h"
 #include "base/log.h"
+#include "hw/cpu.h"
 #include "vmx/state.h"
 
 /*
@@ -164,7 +165,6 @@ static void normalise_msr(const struct vcpu *v, struct vmexit *ret, bool write)
 #define DR6_CAUSES  0x600full
 #define DR6_CLEARED 0x000full
 #define VECTOR_AC   17u
-#define DR7_GD	    BIT(13)
 
 /*
  * #DB and #AC exit only because a guest could arrange that their delivery raises them again for
@@ -337,6 +337,28 @@ static __attribute__((noinline)) void prepare_entry(struct vcpu *v)
 	}
 }
 
+/*
+ * The timer counts from the entry on. Rounded up, so that at its exit the time has come; an entry
+ * with 0 would end before the guest's first instruction.
+ */
+static __attribute__((noinline)) void arm_timer(struct vcpu *v)
+{
+	struct vmx *x = vmx_of(v);
+	uint64_t now = hw_tsc(), units = x->turn;
+
+	if (!(x->controls.pin & PIN_TIMER))
+		return;
+	if (v->deadline != ~0ull) {
+		uint64_t left = v->deadline > now ? v->deadline - now : 0;
+
+		units = min_u64(units, (left >> (x->caps.misc & VMX_MISC_TIMER_RATE)) + 1);
+	}
+	if (units == x->timer)
+		return;
+	x->timer = (uint32_t)units;
+	vmx_write(VMCS_TIMER, units);
+}
+
 int vmx_run(struct vcpu *v, struct vmexit *ret)
 {
 	struct vmx *x = vmx_of(v);
@@ -345,6 +367,8 @@ int vmx_run(struct vcpu *v, struct vmexit *ret)
 
 	if (v->event.type != VEVENT_NONE || v->want_window != x->window_armed)
 		prepare_entry(v);
+	if (v->deadline != ~0ull || x->timer != x->turn)
+		arm_timer(v);
 	reason = vmx_enter(v->gpr, &x->entry);
 	if (reason < REASON_COUNT)
 		kind ^= kind_of[reason];

@@ -95,11 +95,12 @@ struct vmx {
 	struct vmx_gate *idt; /* of the exit path: the firmware's with an NMI handler of ours */
 	struct vmx_host host;
 
-	bool on;	   /* in VMX operation */
-	bool live;	   /* the VMCS is current and has the guest's fields; else soft has */
-	bool inside;	   /* guest_msr and unswitched are in the processor */
-	bool window_armed; /* PROC_WINDOW is set in the VMCS */
-	bool nmi_pending;  /* an NMI ended the guest's turn; the firmware hasn't seen it */
+	bool on;	      /* in VMX operation */
+	bool live;	      /* the VMCS is current and has the guest's fields; else soft has */
+	bool inside;	      /* guest_msr and unswitched are in the processor */
+	bool window_armed;    /* PROC_WINDOW is set in the VMCS */
+	uint32_t turn, timer; /* start values of the preemption timer: the longest, the VMCS's */
+	bool nmi_pending;     /* an NMI ended the guest's turn; the firmware hasn't seen it */
 
 	uint64_t soft[SLOT_COUNT];
 	uint64_t guest_msr[VMX_SWAPPED];
@@ -139,7 +140,7 @@ uint64_t vmx_get(struct vcpu *v, enum vcpu_reg reg);
 void vmx_set(struct vcpu *v, enum vcpu_reg reg, uint64_t value);
 void vmx_get_seg(struct vcpu *v, enum vcpu_seg seg, struct vcpu_segment *ret);
 void vmx_set_seg(struct vcpu *v, enum vcpu_seg seg, const struct vcpu_segment *s);
-void vmx_resume_at(struct vcpu *v, uint64_t rip);
+uint64_t vmx_resume_at(struct vcpu *v, uint64_t rip);
 void vmx_dump(struct vcpu *v);
 
 /*

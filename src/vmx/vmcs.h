@@ -147,6 +147,9 @@
 #define BLOCKING_NMI		    (1u << 3)
 #define BLOCKING_INTR		    (BLOCKING_STI | BLOCKING_MOV_SS)
 
+/* Pending debug exceptions beside those bits of DR6: SDM vol. 3C "Guest Non-Register State". */
+#define PENDING_ENABLED		    (1u << 12) /* one of B0 to B3 is of an enabled breakpoint */
+
 /* Event information of entry, exit, and IDT vectoring: SDM vol. 3C "VM-Entry Controls for Event Injection". */
 #define EVENT_VECTOR		    0x000000ffu
 #define EVENT_TYPE		    0x00000700u

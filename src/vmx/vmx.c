@@ -179,7 +179,7 @@ static void controls_to_vmcs(const struct vmx *x)
 	vmx_write(VMCS_CR0_MASK, CR0_OWNED);
 	vmx_write(VMCS_CR4_MASK, CR4_OWNED);
 	if (x->controls.pin & PIN_TIMER)
-		vmx_write(VMCS_TIMER, vmx_turn(&x->caps));
+		vmx_write(VMCS_TIMER, x->timer);
 	if (x->controls.proc2 & PROC2_VPID)
 		vmx_write(VMCS_VPID, GUEST_VPID);
 	if (x->controls.proc2 & PROC2_ENCLS)
@@ -226,6 +226,7 @@ static int vmx_enable(struct vcpu *v)
 	x->entry.host_rsp = 0;
 	x->entry.launched = 0;
 	x->window_armed = false;
+	x->turn = x->timer = vmx_turn(&x->caps);
 	controls_to_vmcs(x);
 	vmx_host_to_vmcs(x);
 	vmx_guest_to_vmcs(x);

@@ -109,6 +109,7 @@ static void clear_vcpu(struct bench *b, struct guest_code code)
 	memset(v->gpr, 0, sizeof(v->gpr));
 	v->event = (struct vcpu_event){0};
 	v->want_window = false;
+	v->deadline = ~0ull;
 	vcpu_set(v, VREG_DR7, 0x400);
 	vcpu_set(v, VREG_INTR_SHADOW, 0);
 }
@@ -363,6 +364,7 @@ int bench_init(struct bench *b)
 		err = b->ops->init(&vm->vcpu, &b->arena, arena_hpa(&b->arena, vm->slpt.root));
 	if (err)
 		return err;
+	vm->vcpu.deadline = ~0ull;
 	cpuid_init(vm);
 	msr_init(vm);
 	return 0;

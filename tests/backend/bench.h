@@ -65,11 +65,26 @@ GUEST(undefined)
 GUEST(vectors)
 GUEST(debug)
 GUEST(step)
+GUEST(steps)
 GUEST(spin)
 GUEST(modes)
 GUEST(owned)
 GUEST(pae)
 GUEST(cost)
+
+/*
+ * The traps that the guest "steps" meets, by their offset in it. RFLAGS.RF is set in what the gate
+ * saves if the trap interrupts a repeated string instruction that we emulate, and clear otherwise;
+ * of one that the CPU executes, it is the CPU's business, and not all emulators know what MOV SS
+ * holds back.
+ */
+#define TRAP_ITERATION 1u
+#define TRAP_NATIVE    2u
+#define TRAP_OPTIONAL  4u
+struct step_trap {
+	uint16_t at, flags;
+};
+extern const struct step_trap guest_step_traps[], guest_step_traps_end[];
 
 void bench_load_vectors(const void *from);
 void bench_store_vectors(void *to);
@@ -113,6 +128,9 @@ extern const unsigned bench_case_count;
 /* cases_modes.c: how the processor is switched about, by the guest and around it. */
 extern const struct bench_case bench_mode_cases[];
 extern const unsigned bench_mode_case_count;
+/* cases_step.c: a single step through instructions that core, mmio and pio emulate. */
+extern const struct bench_case bench_step_cases[];
+extern const unsigned bench_step_case_count;
 
 /* Takes the place of the firmware's NMI handler: counts in bench_nmi_count. */
 void bench_nmi_handler(void);

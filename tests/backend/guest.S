@@ -14,6 +14,10 @@
 	.hidden guest_##name##_end;                                                                \
 	guest_##name##_end:
 
+#define TRAP_ITERATION 1
+#define TRAP_NATIVE 2
+#define TRAP_OPTIONAL 4
+
 #define DATA 0x10000
 #define FLAG 0x10f00
 #define EVENT_PORT 0xe0
@@ -358,6 +362,91 @@ GUEST(step, 64)
 	nop
 	hlt
 END(step)
+
+/*
+ * A single step through instructions that the CPU executes and that we do. Each trap has a row: its
+ * offset, and what bench.h says of it. R8: an alias of trapped memory.
+ */
+.macro trap flags=0
+9:	.pushsection .rodata.step_traps, "a", @progbits
+	.short 9b - guest_steps, \flags
+	.popsection
+.endm
+
+	.pushsection .rodata.step_traps, "a", @progbits
+	.globl guest_step_traps
+	.hidden guest_step_traps
+guest_step_traps:
+	.popsection
+GUEST(steps, 64)
+	pushfq
+	orl $0x100, (%rsp)
+	popfq
+	nop
+	trap
+	trap TRAP_NATIVE
+	rep stosb
+	trap
+	mov %eax, 0x10(%r8)
+	trap
+	mov 0x10(%r8), %eax
+	trap
+	orl $1, 0x10(%r8)
+	trap
+	cpuid
+	trap
+	mov $0x80, %edx
+	trap
+	mov $2, %ecx
+	trap
+	out %al, %dx
+	trap
+	in %dx, %al
+	trap
+	trap TRAP_ITERATION
+	rep outsb
+	trap
+	rep outsb
+	trap
+	mov $2, %ecx
+	trap
+	mov %r8, %rsi
+	trap
+	trap TRAP_ITERATION
+	rep movsl
+	trap
+	mov %ss, %eax
+	trap
+	mov %eax, %ss
+	trap TRAP_OPTIONAL
+	nop
+	trap
+	mov %eax, %ss
+	trap TRAP_OPTIONAL
+	cpuid
+	trap
+	mov $0x8b, %ecx
+	trap
+	rdmsr
+	trap
+	wbinvd
+	trap
+	hlt
+	trap
+	pushfq
+	trap
+	andl $~0x100, (%rsp)
+	trap
+	popfq
+	trap
+	cpuid
+	hlt
+END(steps)
+	.pushsection .rodata.step_traps, "a", @progbits
+	.globl guest_step_traps_end
+	.hidden guest_step_traps_end
+guest_step_traps_end:
+	.popsection
 
 /* With interrupts off and the highest priority, which the host's interrupts mustn't heed. */
 GUEST(spin, 64)

@@ -149,6 +149,8 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
 			bench_run_case(b, &bench_cases[i]);
 		for (unsigned i = 0; i < bench_mode_case_count; i++)
 			bench_run_case(b, &bench_mode_cases[i]);
+		for (unsigned i = 0; i < bench_step_case_count; i++)
+			bench_run_case(b, &bench_step_cases[i]);
 		check_ticks(b, "ticks-after");
 		for (unsigned i = 0; i < 4; i++)
 			hw_write_dr(i, 0);

@@ -58,7 +58,7 @@ entry_64:
 	jmp	1b
 
 /*
- * exception_stub(vector): the same frame for all vectors, whether the CPU pushes an error code or not.
+ * exception_stub(vector), for interrupts too: the same frame for all vectors, whether the CPU pushes an error code or not.
  * SDM vol. 3A "Interrupt and Exception Handling", table of protected-mode exceptions.
  */
 	.text
@@ -66,9 +66,9 @@ entry_64:
 	.globl exception_stubs
 exception_stubs:
 	.set vector, 0
-	.rept 32
+	.rept 256
 	.balign 16
-	.if !((1 << vector) & 0x60227d00)
+	.if vector > 31 || !((1 << (vector & 31)) & 0x60227d00)
 	pushq	$0
 	.endif
 	pushq	$vector

@@ -88,7 +88,8 @@ int32_t hypercall(uint32_t function, uint64_t rbx, const void *rcx, uint64_t rsi
 
 /* ---- exceptions ---- */
 
-#define VECTORS 32u
+#define VECTORS	   256u
+#define EXCEPTIONS 32u
 
 struct frame {
 	uint64_t gpr[15];
@@ -111,9 +112,20 @@ volatile uint64_t fault_resume;
 volatile int64_t fault_vector;
 volatile uint64_t fault_count;
 
-/* An exception that a TRY waits for, or else the end of the guest. */
+static void (*interrupt_handler[VECTORS])(void);
+
+void on_interrupt(uint8_t vector, void (*handler)(void))
+{
+	interrupt_handler[vector] = handler;
+}
+
+/* An interrupt with a handler, an exception that a TRY waits for, or else the end of the guest. */
 void exception_handle(struct frame *f)
 {
+	if (f->vector >= EXCEPTIONS && interrupt_handler[f->vector % VECTORS]) {
+		interrupt_handler[f->vector % VECTORS]();
+		return;
+	}
 	fault_count++;
 	if (fault_resume) {
 		fault_vector = (int64_t)f->vector;

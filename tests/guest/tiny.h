@@ -110,6 +110,9 @@ extern volatile uint64_t fault_resume;
 extern volatile int64_t fault_vector;
 extern volatile uint64_t fault_count;
 
+/* Called with interrupts off, for vectors from 32 on. Those without a handler end the guest. */
+void on_interrupt(uint8_t vector, void (*handler)(void));
+
 #define TRY_ASM(instructions)                                                                      \
 	"pushq %%rax\n\t"                                                                          \
 	"leaq 771f(%%rip), %%rax\n\t"                                                              \

@@ -449,6 +449,29 @@ def run_bochs_vector(context: Context) -> None:
         check_vector(machine)
 
 
+def check_apic(machine: Machine, timeout: float = STEP) -> None:
+    expect_line(machine, "tiny-apic: started", FIRMWARE + STEP)
+    said = expect(machine, r"tiny-apic: (\d+) wrong", timeout)
+    if int(said[1]):
+        raise Failure("; ".join(line.text for line in machine.lines() if "WRONG" in line.text))
+    expect_ended(machine, "asked to boot")
+    expect_line(machine, "postern: inventory: as found (0 differences)")
+    check_ticks(machine)
+
+
+def run_apic(context: Context) -> None:
+    """Local APIC and IOAPIC, all timer modes against the TSC, and five seconds of drift."""
+    config = make_config(guest="tiny-apic", more_guest="cmdline = drift=5")
+    with qemu(context, make_esp(context, config)) as machine:
+        check_apic(machine)
+
+
+def run_bochs_apic(context: Context) -> None:
+    config = make_config(guest="tiny-apic", more_guest="cmdline = drift=1")
+    with bochs(context, make_esp(context, config)) as machine:
+        check_apic(machine, 240)
+
+
 def expect_alive(machine: Machine) -> None:
     expect_line(machine, "tiny-hostile: started", FIRMWARE + STEP)
     expect_line(machine, "tiny-hostile: alive", 300)
@@ -709,6 +732,8 @@ CASES: dict[str, Case] = {
     "system/starve": Case(run_starve, SMALL),
     "system/vector": Case(run_vector, SMALL),
     "system/bochs-vector": Case(run_bochs_vector, SMALL, 240),
+    "system/apic": Case(run_apic, SMALL),
+    "system/bochs-apic": Case(run_bochs_apic, SMALL, 360),
     "system/hostile": Case(run_hostile("ahci"), SMALL, 360),
     "system/hostile-nvme": Case(run_hostile("nvme"), SMALL, 360),
     "system/hostile-ide": Case(run_hostile("ide"), SMALL, 360),

@@ -223,10 +223,14 @@ static void cpu_get_seg(struct vcpu *v, enum vcpu_seg seg, struct vcpu_segment *
 	*ret = of_vcpu(v)->seg[seg];
 }
 
-static void cpu_resume_at(struct vcpu *v, uint64_t rip)
+static uint64_t cpu_resume_at(struct vcpu *v, uint64_t rip)
 {
+	uint64_t rflags = cpu_get(v, VREG_RFLAGS);
+
 	cpu_set(v, VREG_RIP, rip);
+	cpu_set(v, VREG_RFLAGS, rflags & ~RFLAGS_RF);
 	cpu_set(v, VREG_INTR_SHADOW, 0);
+	return rflags & RFLAGS_TF ? DR6_BS : 0;
 }
 
 static const struct vcpu_ops cpu_ops = {

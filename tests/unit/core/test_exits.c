@@ -9,6 +9,7 @@
 #include "core/vm.h"
 #include "fakes/fake_hw.h"
 #include "fakes/fake_vcpu.h"
+#include "hw/time.h"
 #include "test.h"
 
 #define SCRIPT_MAX 16u
@@ -421,6 +422,204 @@ static void lengths_are_found(void)
 	CHECK_EQ(vcpu_find_length(&vm.vcpu, 0x100), 3);
 }
 
+/* SVM without decode assists: the register of MOV CR8 is in the guest's memory. */
+static void cr8_register_is_found(void)
+{
+	struct vmexit e = exit_of(VMEXIT_CR, 0);
+
+	fresh();
+	fake_vcpu_init(&cpu, &vm.vcpu, &vm, FAKE_REAL);
+	CHECK(!gmem_add(&vm.gmem, (struct gmem_run){gpa(0), hpa(0x100000), sizeof(code), code}));
+	e.rip = 0x100;
+	e.u.cr.cr = 8;
+	e.u.cr.gpr = GPR_UNKNOWN;
+	e.u.cr.write = true;
+	memcpy(code + 0x100, "\xf0\x0f\x22\xc3", 4);
+	vm.vcpu.gpr[GPR_RBX] = 7;
+	cr_exit(&vm, &e);
+	CHECK_EQ(vm.cr8, 7);
+	CHECK_EQ(cpu.reg[VREG_RIP], 0x104);
+	memcpy(code + 0x100, "\x0f\x20\xc6", 3);
+	e.u.cr.write = false;
+	cr_exit(&vm, &e);
+	CHECK_EQ(vm.vcpu.gpr[GPR_RSI], 7);
+	CHECK_EQ(cpu.reg[VREG_RIP], 0x103);
+	/* Not there any more, or no such instruction any more: nothing happens. */
+	e.rip = 0x5000;
+	cr_exit(&vm, &e);
+	memcpy(code + 0x100, "\x0f\xa2", 2);
+	e.rip = 0x100;
+	cr_exit(&vm, &e);
+	CHECK_EQ(cpu.reg[VREG_RIP], 0x103);
+	CHECK_EQ(vm.vcpu.event.type, VEVENT_NONE);
+}
+
+/* ---- a controller with a local APIC, and timers ---- */
+
+static uint64_t lapic_value, lapic_refuses;
+static uint8_t lapic_priority;
+static bool lapic_nmi;
+
+static bool lapic_read(void *state, uint32_t index, uint64_t *ret_value)
+{
+	(void)state;
+	*ret_value = lapic_value;
+	return index != lapic_refuses;
+}
+
+static bool lapic_write(void *state, uint32_t index, uint64_t value)
+{
+	(void)state;
+	lapic_value = value;
+	return index != lapic_refuses;
+}
+
+static uint8_t lapic_get_priority(void *state)
+{
+	(void)state;
+	return lapic_priority;
+}
+
+static void lapic_set_priority(void *state, uint8_t cr8)
+{
+	(void)state;
+	lapic_priority = cr8;
+}
+
+static bool lapic_pending(void *state)
+{
+	return lapic_nmi || chip_pending(state);
+}
+
+static bool lapic_take_nmi(void *state)
+{
+	bool nmi = lapic_nmi;
+
+	(void)state;
+	lapic_nmi = false;
+	return nmi;
+}
+
+static const struct irqchip_ops lapic_chip = {.set_line = chip_line,
+	.pending = lapic_pending,
+	.acknowledge = chip_acknowledge,
+	.read_msr = lapic_read,
+	.write_msr = lapic_write,
+	.priority = lapic_get_priority,
+	.set_priority = lapic_set_priority,
+	.take_nmi = lapic_take_nmi};
+
+static void lapic_is_reached(void)
+{
+	static const uint32_t all[] = {MSR_APIC_BASE, MSR_TSC_DEADLINE, 0x800, 0x8ff};
+
+	fresh();
+	for (unsigned i = 0; i < 4; i++)
+		CHECK(!msr(false, all[i], 0) && !msr(true, all[i], 0));
+	vm.irqchip = &lapic_chip;
+	lapic_refuses = 0x802;
+	for (unsigned i = 0; i < 4; i++) {
+		CHECK(msr(true, all[i], 0x1200000034u + i));
+		CHECK(msr(false, all[i], 0) && msr_result() == 0x1200000034u + i);
+	}
+	CHECK(!msr(true, 0x802, 0) && !msr(false, 0x802, 0) && !msr(false, 0x900, 0));
+	CHECK(mov_to_cr(8, 9) && lapic_priority == 9 && vm.cr8 == 0);
+	CHECK(!mov_to_cr(8, 16) && lapic_priority == 9);
+}
+
+static void nmi_waits_for_its_turn(void)
+{
+	const struct vmexit exits[] = {
+		exit_of(VMEXIT_WINDOW, 0), exit_of(VMEXIT_WINDOW, 0), exit_of(VMEXIT_SHUTDOWN, 0)};
+
+	fresh();
+	vm.irqchip = &lapic_chip;
+	lapic_nmi = true;
+	pending_vector = 0x30;
+	play(exits, 3);
+	CHECK(injected[0].type == VEVENT_NMI && injected[0].vector == 2 && asked_window[0]);
+	CHECK(injected[1].type == VEVENT_INTR && injected[1].vector == 0x30);
+	fresh();
+	vm.irqchip = &lapic_chip;
+	lapic_nmi = true;
+	cpu.reg[VREG_NMI_BLOCKED] = 1;
+	play(exits, 3);
+	CHECK(injected[0].type == VEVENT_NONE && injected[2].type == VEVENT_NONE && lapic_nmi);
+	lapic_nmi = false;
+}
+
+static uint64_t event_at;
+static unsigned timer_ticks;
+
+static void timer_tick(void *arg, uint64_t tsc)
+{
+	(void)arg;
+	if (tsc < event_at)
+		return;
+	event_at = VM_NEVER;
+	timer_ticks++;
+	pending_vector = 0x70;
+}
+
+static uint64_t timer_next(void *arg)
+{
+	(void)arg;
+	return event_at;
+}
+
+static void fresh_with_timer(uint64_t in)
+{
+	fresh();
+	fake_hw.tsc = 1ull << 40;
+	timer_ticks = 0;
+	event_at = fake_hw.tsc + in;
+	CHECK_EQ(vm_add_timer(&vm, timer_tick, timer_next, NULL), 0);
+	CHECK_EQ(vm.vcpu.deadline, VM_NEVER);
+	vm_timers_changed(&vm);
+}
+
+static void turns_end_at_deadlines(void)
+{
+	const struct vmexit exits[] = {exit_of(VMEXIT_WINDOW, 0), exit_of(VMEXIT_SHUTDOWN, 0)};
+
+	fake_hw_reset();
+	fresh_with_timer(hw_us_to_tsc(50000));
+	CHECK_EQ(vm.vcpu.deadline, event_at);
+	/* It has come while something else was done: told before the next entry. */
+	fake_hw.tsc = event_at;
+	play(exits, 2);
+	CHECK(timer_ticks == 1 && injected[0].vector == 0x70);
+	CHECK_EQ(vm.vcpu.deadline, VM_NEVER);
+	/* Too soon: the guest gets its shortest turn. */
+	fresh_with_timer(0);
+	CHECK(vm.vcpu.deadline >= event_at + hw_us_to_tsc(20));
+	for (unsigned i = 1; i < VM_TIMERS_MAX; i++)
+		CHECK_EQ(vm_add_timer(&vm, timer_tick, timer_next, NULL), 0);
+	CHECK_EQ(vm_add_timer(&vm, timer_tick, timer_next, NULL), -E_NOMEM);
+}
+
+/* It sleeps as long as the firmware's tick comes before the event, and then stays awake. */
+static void halt_does_not_oversleep(void)
+{
+	const struct vmexit exits[] = {exit_of(VMEXIT_HLT, 1), exit_of(VMEXIT_SHUTDOWN, 0)};
+
+	fresh_with_timer(hw_us_to_tsc(500));
+	vm.host_period_tsc = hw_us_to_tsc(1000);
+	fake_hw.tsc_step = hw_us_to_tsc(10);
+	play(exits, 2);
+	CHECK(!fake_hw.waits && timer_ticks == 1 && injected[1].vector == 0x70);
+	fresh_with_timer(hw_us_to_tsc(1500));
+	vm.host_period_tsc = hw_us_to_tsc(1000);
+	fake_hw.tsc_step = hw_us_to_tsc(10);
+	play(exits, 2);
+	CHECK(fake_hw.waits && fake_hw.windows && timer_ticks == 1);
+	/* A firmware that tells no period: as if it were 10 ms. */
+	fresh_with_timer(hw_us_to_tsc(9000));
+	fake_hw.tsc_step = hw_us_to_tsc(100);
+	play(exits, 2);
+	CHECK(!fake_hw.waits && timer_ticks == 1);
+}
+
 static void names_exist(void)
 {
 	for (unsigned i = 0; i < VMEXIT_KINDS; i++)
@@ -445,6 +644,11 @@ int main(void)
 	RUN(time_limit_ends_a_halted_guest);
 	RUN(unknown_and_refused);
 	RUN(lengths_are_found);
+	RUN(cr8_register_is_found);
+	RUN(lapic_is_reached);
+	RUN(nmi_waits_for_its_turn);
+	RUN(turns_end_at_deadlines);
+	RUN(halt_does_not_oversleep);
 	RUN(names_exist);
 	return TEST_RESULT();
 }

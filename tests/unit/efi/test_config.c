@@ -240,7 +240,8 @@ static void test_bad_devices(void)
 {
 #define MATCH_WRONG(v)                                                                             \
 	CHECK_ERROR(MINIMAL "[device d]\nmatch = " v "\n",                                         \
-		"f:4: match: \"" v "\" isn't class:CCSS[PP], id:VVVV:DDDD or pci:BB:DD.F")
+		"f:4: match: \"" v                                                                 \
+		"\" isn't class:CCSS[PP], id:VVVV:DDDD, pci:BB:DD.F, disk:boot or partition:GUID")
 	MATCH_WRONG("class:01");
 	MATCH_WRONG("class:01080");
 	MATCH_WRONG("class:0108022");
@@ -260,7 +261,7 @@ static void test_bad_devices(void)
 	CHECK_ERROR(
 		MINIMAL "[device x]\nmode = hidden\nmode = hidden\n", "f:5: mode: is set twice");
 	CHECK_ERROR(MINIMAL "[device x]\nmode = passthrough\n",
-		"f:4: mode: \"passthrough\" isn't hidden or restricted");
+		"f:4: mode: \"passthrough\" isn't hidden, restricted or firmware");
 	CHECK_ERROR(MINIMAL "[device x]\nirq = 1\n", "f:4: irq: unknown key in this section");
 	CHECK_ERROR(MINIMAL "[device aaaaaaaaaaaaaaaaaaaaaaaa]\n",
 		"f:3: [device aaaaaaaaaaaaaaaaaaaaaaaa]: a device's name has at most 23 "

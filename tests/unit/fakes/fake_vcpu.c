@@ -29,11 +29,15 @@ static void fake_set_seg(struct vcpu *v, enum vcpu_seg seg, const struct vcpu_se
 	fake_of(v)->seg[seg] = *s;
 }
 
-static void fake_resume_at(struct vcpu *v, uint64_t rip)
+static uint64_t fake_resume_at(struct vcpu *v, uint64_t rip)
 {
-	fake_of(v)->reg[VREG_RIP] = rip;
-	fake_of(v)->reg[VREG_INTR_SHADOW] = 0;
-	fake_of(v)->resumed++;
+	struct fake_vcpu *f = fake_of(v);
+
+	f->reg[VREG_RIP] = rip;
+	f->reg[VREG_INTR_SHADOW] = 0;
+	f->reg[VREG_RFLAGS] &= ~RFLAGS_RF;
+	f->resumed++;
+	return f->reg[VREG_RFLAGS] & RFLAGS_TF ? DR6_BS : 0;
 }
 
 static const struct vcpu_ops fake_ops = {

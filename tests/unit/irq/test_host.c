@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "fakes/fake_apic.h"
 #include "fakes/fake_hw.h"
+#include "hw/time.h"
 #include "test.h"
 
 #define TABLE	    0xfeb02000ull
@@ -407,6 +408,105 @@ static void storm(void)
 	CHECK_EQ(fake_apic.entry[4], IOAPIC_MASKED);
 }
 
+static uint16_t control_of(unsigned cap)
+{
+	return (uint16_t)(config[cap + 2] | config[cap + 3] << 8);
+}
+
+static void fire_often(unsigned times)
+{
+	for (unsigned i = 0; i < times; i++)
+		fire(0x83);
+}
+
+/* One storm: let through, masked, polled and let through again a period later. */
+static void check_throttle(bool (*is_open)(void))
+{
+	const uint64_t period = hw_us_to_tsc(HOST_IRQ_PERIOD_US), start = 1ull << 40;
+
+	host_irq_tick(&h, start);
+	CHECK(host_irq_next(&h) == ~0ull);
+	fire_often(HOST_IRQ_BURST);
+	host_irq_tick(&h, start + 1);
+	CHECK(is_open());
+	fire_often(1);
+	host_irq_tick(&h, start + 2);
+	CHECK(!is_open());
+	CHECK_EQ(host_irq_next(&h), start + period);
+	dev.irq_fired = false;
+	host_irq_rearm(&h, &dev);
+	host_irq_tick(&h, start + period - 1);
+	CHECK(!is_open() && !dev.irq_fired);
+	host_irq_tick(&h, start + period);
+	CHECK(is_open() && dev.irq_fired);
+	CHECK(host_irq_next(&h) == ~0ull);
+	/* As many in each period are no storm; and one that isn't over at the end is no trouble. */
+	fire_often(HOST_IRQ_BURST);
+	host_irq_tick(&h, start + 2 * period);
+	fire_often(HOST_IRQ_BURST);
+	host_irq_tick(&h, start + 2 * period + 1);
+	CHECK(is_open());
+	fire_often(1);
+	host_irq_tick(&h, start + 2 * period + 2);
+	CHECK(!is_open());
+	CHECK_EQ(h.storms.seen, 2);
+}
+
+static bool pin_is_open(void)
+{
+	return !(fake_apic.entry[4] & IOAPIC_MASKED);
+}
+
+static bool msi_is_open(void)
+{
+	return control_of(MSI_CAP) & 1;
+}
+
+static bool msix_is_open(void)
+{
+	return control_of(MSIX_CAP) >> 14 == 2;
+}
+
+static void storms_are_throttled(void)
+{
+	const struct host_irq_pin pin = {.pin = 4};
+
+	setup();
+	CHECK_EQ(host_irq_route_pin(&h, &dev, &pin), 0);
+	check_throttle(pin_is_open);
+	host_irq_unroute_all(&h);
+	CHECK_EQ(fake_apic.entry[4], IOAPIC_MASKED);
+	setup();
+	add_msi(0x80);
+	CHECK_EQ(host_irq_route_msi(&h, &dev), 0);
+	check_throttle(msi_is_open);
+	host_irq_unroute_all(&h);
+	CHECK_EQ(control_of(MSI_CAP), 0x80);
+	setup();
+	add_msix(4, 0);
+	CHECK_EQ(host_irq_route_msi(&h, &dev), 0);
+	check_throttle(msix_is_open);
+	host_irq_unroute_all(&h);
+	CHECK_EQ(control_of(MSIX_CAP), 3);
+}
+
+/* A level that is held stays so when its storm is over; one that was acknowledged comes back. */
+static void throttled_level(void)
+{
+	const struct host_irq_pin pin = {.pin = 4, .level = true};
+	const uint64_t start = 1ull << 40;
+
+	setup();
+	CHECK_EQ(host_irq_route_pin(&h, &dev, &pin), 0);
+	host_irq_tick(&h, start);
+	fire_often(HOST_IRQ_BURST + 1);
+	host_irq_tick(&h, start + 1);
+	host_irq_tick(&h, start + hw_us_to_tsc(HOST_IRQ_PERIOD_US));
+	CHECK(!pin_is_open());
+	host_irq_rearm(&h, &dev);
+	CHECK(pin_is_open());
+}
+
 int main(void)
 {
 	RUN(isa_pin);
@@ -420,5 +520,7 @@ int main(void)
 	RUN(late_interrupt_is_still_ours);
 	RUN(x2apic_and_machines_without);
 	RUN(storm);
+	RUN(storms_are_throttled);
+	RUN(throttled_level);
 	return TEST_RESULT();
 }

@@ -30,6 +30,8 @@ static void kinds_by_code(void)
 		uint64_t code;
 		enum vmexit_kind kind;
 	} cases[] = {
+		{0x08, VMEXIT_CR},
+		{0x18, VMEXIT_CR},
 		{0x60, VMEXIT_INTR},
 		{0x41, VMEXIT_INTR},
 		{0x51, VMEXIT_INTR},
@@ -76,7 +78,7 @@ static void kinds_by_code(void)
 	}
 	for (uint64_t code = 0; code < 0x500; code++)
 		known += normalise(code, ~0ull, ~0ull, ~0u).kind != VMEXIT_REFUSED;
-	CHECK_EQ(known, 28);
+	CHECK_EQ(known, 30);
 }
 
 static void lengths(void)
@@ -137,6 +139,18 @@ static void faults(void)
 	CHECK(!e.u.npf.write && e.u.npf.fetch && !e.u.npf.walk);
 	e = normalise(EXIT_NPF, 1ull << 33 | 4, 0x1000, 0);
 	CHECK(!e.u.npf.write && !e.u.npf.fetch && e.u.npf.walk);
+}
+
+static void task_priority(void)
+{
+	struct vmexit e;
+
+	clear();
+	e = normalise(EXIT_WRITE_CR8, 0, 0, 0);
+	CHECK_EQ(e.kind, VMEXIT_CR);
+	CHECK(e.u.cr.cr == 8 && e.u.cr.gpr == GPR_UNKNOWN && e.u.cr.write);
+	e = normalise(EXIT_READ_CR8, 0, 0, 0);
+	CHECK(e.u.cr.cr == 8 && e.u.cr.gpr == GPR_UNKNOWN && !e.u.cr.write);
 }
 
 static void instruction_bytes(void)
@@ -236,6 +250,7 @@ int main(void)
 	RUN(lengths);
 	RUN(ports);
 	RUN(faults);
+	RUN(task_priority);
 	RUN(instruction_bytes);
 	RUN(msrs);
 	RUN(interrupted_events);

@@ -138,6 +138,7 @@ static void control(void)
 	CHECK_EQ(c->intercept1, 0x9d4c800b);
 	/* VMRUN to SKINIT, WBINVD, MONITOR, MWAIT, XSETBV, RDPRU. */
 	CHECK_EQ(c->intercept2, 0x6e7f);
+	CHECK_EQ(c->intercept_cr, 1u << 8 | 1u << 24);
 	CHECK_EQ(c->intercept_exception, 1u << 1 | 1u << 17 | 1u << 18);
 	CHECK(at(s->vmcb_at.v) == (const uint8_t *)s->vmcb);
 	CHECK(at(s->host_vmcb_at.v) == (const uint8_t *)s->host_vmcb);

@@ -1,6 +1,7 @@
 /* One turn of the guest: what goes into the entry, and exits as the contract names them. */
 #include "base/error.h"
 #include "fakes/fake_cpu.h"
+#include "fakes/fake_hw.h"
 #include "fakes/fake_vmx.h"
 #include "test.h"
 
@@ -27,7 +28,7 @@ static void start(void)
 	caps = fake_vmx_good_caps();
 	x = (struct vmx){.caps = caps};
 	CHECK_EQ(vmx_controls_choose(&caps, &x.controls, &why), 0);
-	vcpu = (struct vcpu){.backend = &x};
+	vcpu = (struct vcpu){.backend = &x, .deadline = ~0ull};
 	vmx_guest_reset(&x);
 	fake_vmx_make_live(&x);
 	x.inside = true;
@@ -40,6 +41,42 @@ static int exit_with(uint64_t reason, uint64_t qualification)
 	fake_vmx.field[VMCS_QUALIFICATION] = qualification;
 	memset(&e, 0xa5, sizeof(e));
 	return vmx_run(&vcpu, &e);
+}
+
+/* The preemption timer: the turn, or what is left until the deadline, never 0. */
+static void deadlines(void)
+{
+	start();
+	fake_hw.tsc_step = 0;
+	fake_hw.tsc = 1ull << 40;
+	x.caps.misc = (x.caps.misc & ~VMX_MISC_TIMER_RATE) | 5;
+	x.controls.pin |= PIN_TIMER;
+	x.turn = x.timer = 1u << 19;
+	fake_vmx.field[VMCS_TIMER] = 0x123;
+	exit_with(52, 0);
+	CHECK_EQ(fake_vmx.field[VMCS_TIMER], 0x123);
+	vcpu.deadline = fake_hw.tsc + (100 << 5);
+	exit_with(52, 0);
+	CHECK_EQ(fake_vmx.field[VMCS_TIMER], 101);
+	fake_hw.tsc += 60 << 5;
+	exit_with(52, 0);
+	CHECK_EQ(fake_vmx.field[VMCS_TIMER], 41);
+	fake_hw.tsc = vcpu.deadline + 1;
+	exit_with(52, 0);
+	CHECK_EQ(fake_vmx.field[VMCS_TIMER], 1);
+	vcpu.deadline = ~0ull - 1;
+	exit_with(52, 0);
+	CHECK_EQ(fake_vmx.field[VMCS_TIMER], 1u << 19);
+	vcpu.deadline = fake_hw.tsc;
+	exit_with(52, 0);
+	vcpu.deadline = ~0ull;
+	exit_with(52, 0);
+	CHECK_EQ(fake_vmx.field[VMCS_TIMER], 1u << 19);
+	/* A processor without that timer. */
+	x.controls.pin &= ~PIN_TIMER;
+	vcpu.deadline = fake_hw.tsc;
+	exit_with(52, 0);
+	CHECK_EQ(fake_vmx.field[VMCS_TIMER], 1u << 19);
 }
 
 static void kinds(void)
@@ -347,6 +384,7 @@ static void window(void)
 
 int main(void)
 {
+	RUN(deadlines);
 	RUN(kinds);
 	RUN(unexpected);
 	RUN(refused);
