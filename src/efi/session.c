@@ -202,14 +202,15 @@ static int read_named(const struct session *s, EFI_HANDLE volume, enum config_ke
 }
 
 /* The bytes of src/guest/firmware, linked in. */
-extern const char guest_firmware[], guest_firmware_end[];
+extern const uint8_t guest_firmware[];
+extern const uint64_t guest_firmware_len;
 
 static int load_efi(
 	struct session *s, const struct guest_linux_params *p, struct guest_error *ret_error)
 {
 	struct guest_efi_params e = {
 		.firmware = guest_firmware,
-		.firmware_len = (size_t)(guest_firmware_end - guest_firmware),
+		.firmware_len = guest_firmware_len,
 		.program = *p,
 		.path = s->config->kernel,
 	};

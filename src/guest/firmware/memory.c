@@ -90,9 +90,12 @@ static EFI_STATUS EFIAPI allocate_pool(EFI_MEMORY_TYPE type, UINTN size, VOID **
 
 static EFI_STATUS EFIAPI free_pool(VOID *buffer)
 {
-	struct pool *p = (struct pool *)buffer - 1;
+	struct pool *p;
 
-	if (!buffer || !is_aligned((uintptr_t)p, PAGE_SIZE) || p->magic != POOL_MAGIC)
+	if (!buffer || (uintptr_t)buffer % PAGE_SIZE != sizeof(*p))
+		return EFI_INVALID_PARAMETER;
+	p = (struct pool *)buffer - 1;
+	if (p->magic != POOL_MAGIC)
 		return EFI_INVALID_PARAMETER;
 	p->magic = 0;
 	return free_pages((uintptr_t)p, p->pages);

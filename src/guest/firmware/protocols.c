@@ -208,7 +208,8 @@ static EFI_STATUS EFIAPI locate_device_path(EFI_GUID *guid, EFI_DEVICE_PATH **pa
 		if (EFI_ERROR(handle_protocol(&firmware.handles, h, &device_path_guid, &own)))
 			continue;
 		own_len = path_length(own);
-		if (own_len > len || (best && own_len <= best_len) || memcmp(own, *path, own_len))
+		if (own_len > len || (best && own_len <= best_len) ||
+			memcmp(own, *path, own_len) != 0)
 			continue;
 		best = h;
 		best_len = own_len;

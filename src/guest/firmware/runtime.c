@@ -163,7 +163,7 @@ static EFI_STATUS EFIAPI get_next_variable(UINTN *size, CHAR16 *name, EFI_GUID *
 static EFI_STATUS EFIAPI query_variable_info(
 	UINT32 attributes, UINT64 *size, UINT64 *left, UINT64 *variable_max)
 {
-	struct postern_variable_info info;
+	struct postern_variable_info info = {0};
 	EFI_STATUS status;
 
 	(void)attributes;
