@@ -18,6 +18,10 @@
  *                                                      of all devices together may fill
  *   [guest]
  *   kernel = \EFI\...\bzImage                          required
+ *   boot = auto | linux | efi                          default: auto; how the kernel is started: by
+ *                                                      Linux's own protocol, or as an EFI program by a
+ *                                                      firmware inside the guest. auto: as Linux if it
+ *                                                      is a kernel, else as an EFI program
  *   initramfs = \EFI\...\initramfs                     default: none
  *   cmdline = the kernel's command line                default: empty
  *   memory = NUMBER[K|M|G]                             default: 512M
@@ -29,6 +33,10 @@
  *   apic = on | off                                    default: on; a local APIC and an IOAPIC besides
  *                                                      the PIC
  *   acpi = on | off                                    default: on; the guest gets ACPI tables
+ *   variables = NAME[-GUID] ...                        default: SecureBoot SetupMode BootCurrent; up
+ *                                                      to 16 EFI variables of the machine that an EFI
+ *                                                      guest may read, of UEFI's own GUID if none is
+ *                                                      named. What it sets itself ends with it
  *   [boot]
  *   path = \EFI\...\loader.efi                         default: empty, back to the boot manager
  *   [device NAME]                                      up to 8
@@ -72,6 +80,22 @@ enum config_action {
 	ACTION_NEXT,	 /* return to the boot manager with an error: it takes its next entry */
 	ACTION_SHUTDOWN, /* switch the machine off */
 	ACTION_MENU,	 /* return to the boot manager with success: it shows its menu */
+};
+
+enum config_boot { CONFIG_BOOT_AUTO, CONFIG_BOOT_LINUX, CONFIG_BOOT_EFI };
+
+#define CONFIG_VARIABLES     16u
+#define CONFIG_VARIABLE_NAME 63u
+
+/* An EFI variable: guid in the byte order of memory. */
+struct config_variable {
+	char name[CONFIG_VARIABLE_NAME + 1];
+	uint8_t guid[16];
+};
+
+struct config_variables {
+	struct config_variable item[CONFIG_VARIABLES];
+	unsigned count;
 };
 
 enum config_trace { CONFIG_TRACE_FILE, CONFIG_TRACE_SERIAL };
@@ -130,6 +154,7 @@ enum config_key {
 	CONFIG_TRACE_TO,
 	CONFIG_TRACE_SIZE,
 	CONFIG_KERNEL,
+	CONFIG_BOOT,
 	CONFIG_INITRAMFS,
 	CONFIG_CMDLINE,
 	CONFIG_MEMORY,
@@ -137,6 +162,7 @@ enum config_key {
 	CONFIG_ACPI,
 	CONFIG_APIC,
 	CONFIG_CONSOLE,
+	CONFIG_VARIABLE_LIST,
 	CONFIG_BOOT_PATH,
 	CONFIG_KEYS
 };
@@ -149,11 +175,13 @@ struct config {
 	enum config_trace trace_to;
 	uint64_t trace_size; /* bytes, whole pages */
 	char kernel[CONFIG_PATH_MAX + 1];
+	enum config_boot boot;
 	char initramfs[CONFIG_PATH_MAX + 1]; /* empty: none */
 	char cmdline[CONFIG_CMDLINE_MAX + 1];
 	uint64_t memory; /* bytes, whole pages */
 	bool framebuffer, apic, acpi;
 	bool firmware_console;
+	struct config_variables variables;
 	char boot_path[CONFIG_PATH_MAX + 1]; /* empty: return to the boot manager */
 	struct config_device device[CONFIG_DEVICES];
 	unsigned device_count;

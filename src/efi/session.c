@@ -18,10 +18,12 @@
 #include "efi/inventory.h"
 #include "efi/mediated.h"
 #include "efi/resident.h"
+#include "efi/services.h"
 #include "efi/stages.h"
 #include "efi/ticks.h"
 #include "efi/tracefile.h"
 #include "efi/vectors.h"
+#include "guest/efi.h"
 #include "guest/linux.h"
 #include "hw/time.h"
 #include "vmx/vmx.h"
@@ -38,6 +40,8 @@ struct session {
 	struct guest_entry entry;
 	struct guest_framebuffer framebuffer;
 	bool has_framebuffer;
+	bool is_efi; /* the guest is an EFI program: it has a firmware, which makes calls */
+	struct firmware_calls firmware_calls;
 	struct arena arena;
 	size_t arena_pages;
 	struct guest_ram ram;
@@ -198,13 +202,50 @@ static int read_named(const struct session *s, EFI_HANDLE volume, enum config_ke
 	return err;
 }
 
+/* The bytes of src/guest/firmware, linked in. */
+extern const uint8_t guest_firmware[];
+extern const uint64_t guest_firmware_len;
+
+static int load_efi(
+	struct session *s, const struct guest_linux_params *p, struct guest_error *ret_error)
+{
+	struct guest_efi_params e = {
+		.firmware = guest_firmware,
+		.firmware_len = guest_firmware_len,
+		.program = *p,
+		.path = s->config->kernel,
+		.rsdp = s->config->acpi ? GUEST_ACPI_BASE : 0,
+	};
+	int err = guest_load_efi(&s->vm.gmem, &s->map, &e, &s->entry, ret_error);
+
+	if (err)
+		return err;
+	s->is_efi = true;
+	err = services_init(&s->firmware_calls, &s->vm, &s->config->variables, &s->arena);
+	if (err) {
+		ret_error->part = GUEST_VARIABLES;
+		fmt_print(ret_error->text, sizeof(ret_error->text), "%s", error_string(err));
+	}
+	return err;
+}
+
+/* auto: a kernel is started as one, all else that is an EFI program as that. */
+static bool starts_as_efi(const struct config *c, const struct file *kernel)
+{
+	if (c->boot != CONFIG_BOOT_AUTO)
+		return c->boot == CONFIG_BOOT_EFI;
+	return !guest_is_linux(kernel->data, kernel->size) &&
+	       guest_is_efi(kernel->data, kernel->size);
+}
+
 static int load(struct session *s, const struct file *kernel, const struct file *initramfs)
 {
 	static const enum config_key keys[] = {[GUEST_KERNEL] = CONFIG_KERNEL,
 		[GUEST_INITRAMFS] = CONFIG_INITRAMFS,
 		[GUEST_CMDLINE_TEXT] = CONFIG_CMDLINE,
 		[GUEST_MEMORY] = CONFIG_MEMORY,
-		[GUEST_DISPLAY] = CONFIG_DISPLAY};
+		[GUEST_DISPLAY] = CONFIG_DISPLAY,
+		[GUEST_VARIABLES] = CONFIG_VARIABLE_LIST};
 	struct guest_linux_params p = {
 		.kernel = kernel->data,
 		.kernel_len = kernel->size,
@@ -216,7 +257,9 @@ static int load(struct session *s, const struct file *kernel, const struct file 
 		.acpi = s->config->acpi,
 	};
 	struct guest_error e;
-	int err = guest_load_linux(&s->vm.gmem, &s->map, &p, &s->entry, &e);
+	int err = starts_as_efi(s->config, kernel)
+			  ? load_efi(s, &p, &e)
+			  : guest_load_linux(&s->vm.gmem, &s->map, &p, &s->entry, &e);
 
 	if (err)
 		complain(s->config, keys[e.part], e.text);
@@ -344,6 +387,8 @@ static int machine_enter(void *context)
 	s->machine.without_console = s->config->firmware_console;
 	err = machine_attach(&s->machine, &s->vm, &s->arena, s->config->apic, s->ecam, s->ecam_len,
 		hw_us_to_tsc(grace_us));
+	if (!err && s->is_efi)
+		hypercall_offer_firmware(&s->machine.hypercall, &s->firmware_calls);
 	if (!err && s->vm.trace)
 		trace_start(&s->vm);
 	return err;
@@ -510,24 +555,6 @@ static int virtualization_enter(void *context)
 
 /* ---- run ---- */
 
-static void report(const struct session *s)
-{
-	const struct vm *vm = &s->vm;
-	char line[LOG_LINE_MAX];
-	uint64_t total = 0;
-	int len = 0;
-
-	for (unsigned i = 0; i < VMEXIT_KINDS; i++) {
-		total += vm->exits[i];
-		if (vm->exits[i] && len >= 0 && (size_t)len < sizeof(line))
-			len += fmt_print(line + len, sizeof(line) - (size_t)len, " %s %lu",
-				vmexit_kind_name(i), vm->exits[i]);
-	}
-	log_line("exits: %lu:%s", total, line);
-	log_line("interrupts: %lu; idle %lu ms; unclaimed: %lu ports, %lu memory", vm->interrupts,
-		vm->idle_tsc / hw_tsc_khz(), vm->unclaimed_pio, vm->unclaimed_mmio);
-}
-
 static int run_enter(void *context)
 {
 	struct session *s = context;
@@ -545,7 +572,7 @@ static int run_enter(void *context)
 	s->ticks_during = ticks_count() - s->ticks_before;
 	s->ended_tsc = hw_tsc();
 	log_line("guest ended: %s", vm_stop_name(vm->stop.reason));
-	report(s);
+	vm_log_exits(vm);
 	return 0;
 }
 

@@ -40,12 +40,39 @@ static void test_defaults(void)
 	CHECK_EQ(config.memory, 512 * MIB);
 	CHECK(config.framebuffer && config.acpi);
 	CHECK_EQ(config.time_limit_grace, 10);
+	CHECK_EQ(config.boot, CONFIG_BOOT_AUTO);
+	CHECK_EQ(config.variables.count, 3);
+	CHECK(!strcmp(config.variables.item[2].name, "BootCurrent"));
+	CHECK_EQ(config.variables.item[2].guid[0], 0x61);
 	CHECK_EQ(config.trace_to, CONFIG_TRACE_FILE);
 	CHECK_EQ(config.trace_size, 8 * MIB);
 	CHECK(!config_wants_trace(&config));
 	CHECK_EQ(config.device_count, 0);
 	CHECK_EQ(config.line[CONFIG_KERNEL], 2);
 	CHECK_EQ(config.line[CONFIG_MEMORY], 0);
+}
+
+static void test_variables(void)
+{
+	static const uint8_t guid[16] = {0x33, 0x22, 0x11, 0x00, 0x55, 0x44, 0x77, 0x66, 0x88, 0x99,
+		0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff};
+
+	CHECK_EQ(parse(MINIMAL "variables = Boot0001\tA-00112233-4455-6677-8899-aABBccddeeff "
+			       "B-00112233-4455-6677-8899-aabbccddeefg"),
+		0);
+	CHECK_EQ(config.variables.count, 3);
+	CHECK(!strcmp(config.variables.item[0].name, "Boot0001"));
+	CHECK(!strcmp(config.variables.item[1].name, "A"));
+	CHECK(!memcmp(config.variables.item[1].guid, guid, sizeof(guid)));
+	/* Not quite a GUID: a part of the name, and the GUID is UEFI's. */
+	CHECK_EQ(config.variables.item[2].guid[0], 0x61);
+	CHECK(!strcmp(config.variables.item[2].name, "B-00112233-4455-6677-8899-aabbccddeefg"));
+	CHECK_EQ(parse(MINIMAL "boot = efi\nvariables ="), 0);
+	CHECK_EQ(config.boot, CONFIG_BOOT_EFI);
+	CHECK_EQ(config.variables.count, 0);
+	CHECK_EQ(parse(MINIMAL "variables = "
+			       "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+		-E_INVAL);
 }
 
 static void test_everything(void)
@@ -118,6 +145,81 @@ static void test_trace(void)
 	CHECK_ERROR(MINIMAL "[device a]\ntrace = yes\n", "f:4: trace: \"yes\" isn't on or off");
 	CHECK_ERROR(MINIMAL "[device a]\ntrace = on\ntrace = on\n", "f:5: trace: is set twice");
 	CHECK_ERROR("[postern]\ntrace = on\n" MINIMAL, "f:2: trace: unknown key in this section");
+}
+
+#define DISK "[device d]\nmode = firmware\nmatch = "
+
+static void test_firmware_disk(void)
+{
+	static const uint8_t guid[] = {0x74, 0x73, 0x6f, 0x70, 0x72, 0x65, 0x00, 0x4e, 0x80, 0x00,
+		0x00, 0x11, 0x22, 0x33, 0xaa, 0xbb};
+	const struct config_device *d = config.device;
+
+	CHECK_EQ(parse(MINIMAL DISK "disk:boot\n"), 0);
+	CHECK(d->mode == DEVICE_FIRMWARE && d->match.kind == MATCH_BOOT_DISK);
+	CHECK(!d->write && !d->window.count && config_match_is_disk(&d->match));
+	CHECK(!config_match_device(&d->match, 0, 0, 0, 0));
+	CHECK_EQ(parse(MINIMAL DISK "partition:706f7374-6572-4e00-8000-00112233AABB\n"
+				    "write = yes\nwindow = 0-33 , 2048-4095,7-7\n"),
+		0);
+	CHECK_EQ(d->match.kind, MATCH_PARTITION);
+	CHECK(!memcmp(d->match.partition, guid, sizeof(guid)));
+	CHECK(d->write && d->window.count == 3 && d->window_line == 7);
+	CHECK(d->window.range[0].first == 0 && d->window.range[0].last == 33);
+	CHECK(d->window.range[1].first == 2048 && d->window.range[1].last == 4095);
+	CHECK(d->window.range[2].first == 7 && d->window.range[2].last == 7);
+	CHECK_EQ(parse(MINIMAL DISK "pci:00:1f.2\nwrite = no\n"), 0);
+	CHECK(!config_match_is_disk(&d->match));
+}
+
+static void test_firmware_disk_errors(void)
+{
+	static const char *const partitions[] = {"", "706f7374-6572-4e00-8000-00112233aab",
+		"706f7374-6572-4e00-8000-00112233aabbc", "706f7374x6572-4e00-8000-00112233aabb",
+		"706f737465724e00800000112233aabb", "{706f7374-6572-4e00-8000-00112233aabb}"};
+	static const char *const windows[] = {"", "1", "1-", "-1", "2-1", "1 - 2", "1-2,",
+		"1-2 3-4", "1-2;3-4", "0x1-2", "1-18446744073709551616", ",1-2"};
+	char text[300];
+
+	for (unsigned i = 0; i < array_size(partitions); i++) {
+		snprintf(text, sizeof(text), MINIMAL DISK "partition:%s\n", partitions[i]);
+		CHECK_EQ(parse(text), -E_INVAL);
+		CHECK_EQ(error.line, 5);
+	}
+	for (unsigned i = 0; i < array_size(windows); i++) {
+		snprintf(text, sizeof(text), MINIMAL DISK "disk:boot\nwindow = %s\n", windows[i]);
+		CHECK_EQ(parse(text), -E_INVAL);
+		CHECK_EQ(error.line, 6);
+	}
+	CHECK_EQ(parse(MINIMAL DISK "disk:other\n"), -E_INVAL);
+	CHECK_ERROR(MINIMAL DISK "disk:boot\nwindow = 1-1,2-2,3-3,4-4,5-5\n",
+		"f:6: window: more than 4 windows");
+	CHECK_ERROR(MINIMAL DISK "disk:boot\nwrite = on\n", "f:6: write: \"on\" isn't yes or no");
+	CHECK_ERROR(MINIMAL "[device d]\nmatch = disk:boot\nmode = restricted\n",
+		"f: [device d]: match = disk: or partition: needs mode = firmware");
+	CHECK_ERROR(MINIMAL "[device d]\nmatch = class:0108\nmode = restricted\nwrite = yes\n",
+		"f: [device d]: write and window need mode = firmware");
+	CHECK_ERROR(MINIMAL "[device d]\nmatch = class:0108\nwindow = 0-1\n",
+		"f: [device d]: write and window need mode = firmware");
+	CHECK_ERROR(MINIMAL DISK "disk:boot\ntrace = on\n",
+		"f: [device d]: trace = on needs mode = restricted");
+	CHECK_EQ(parse(MINIMAL DISK "disk:boot\nwindow = 0-1\n"), 0);
+	config_error_in(&config.device[0], config.device[0].window_line, "window", "why", &error);
+	config_error_print(&error, "f", text, sizeof(text));
+	CHECK(!strcmp(text, "f:6: [device d]: window: why"));
+}
+
+static void test_console(void)
+{
+	CHECK_EQ(parse(MINIMAL "console = none\n"), 0);
+	CHECK(!config.firmware_console && config.framebuffer);
+	CHECK_EQ(parse(MINIMAL "console = firmware\n"), 0);
+	CHECK(config.firmware_console && !config.framebuffer);
+	CHECK_EQ(parse(MINIMAL "console = firmware\ndisplay = none\n"), 0);
+	CHECK_ERROR(MINIMAL "console = firmware\ndisplay = framebuffer\n",
+		"f:3: console: console = firmware and display = framebuffer draw on the same "
+		"screen");
+	CHECK_ERROR(MINIMAL "console = ttyS0\n", "f:3: console: \"ttyS0\" isn't none or firmware");
 }
 
 static void test_match(void)
@@ -195,6 +297,9 @@ static void test_bad_values(void)
 			"memory: \"64MB\" isn't a size in bytes, or with K, M or G behind it"},
 		{"[guest]\nmemory = M",
 			"memory: \"M\" isn't a size in bytes, or with K, M or G behind it"},
+		{"[guest]\nboot = bios", "boot: \"bios\" isn't auto, linux or efi"},
+		{"[guest]\nvariables = a b c d e f g h i j k l m n o p q",
+			"variables: more than 16 variables"},
 		{"[guest]\ndisplay = vga", "display: \"vga\" isn't framebuffer or none"},
 		{"[boot]\npath = /EFI",
 			"path: \"/EFI\" isn't a path on the ESP, beginning with \\"},
@@ -382,7 +487,11 @@ int main(void)
 {
 	RUN(test_defaults);
 	RUN(test_everything);
+	RUN(test_variables);
 	RUN(test_trace);
+	RUN(test_firmware_disk);
+	RUN(test_firmware_disk_errors);
+	RUN(test_console);
 	RUN(test_match);
 	RUN(test_bad_structure);
 	RUN(test_bad_values);
