@@ -64,7 +64,9 @@ static void put(struct aml *a, const void *data, size_t len)
 
 static void put_byte(struct aml *a, unsigned value)
 {
-	put(a, &(uint8_t){(uint8_t)value}, 1);
+	uint8_t byte = (uint8_t)value;
+
+	put(a, &byte, 1);
 }
 
 /* Little-endian, in size bytes; the host is little-endian too. */
@@ -282,10 +284,10 @@ void aml_resources(struct aml *a)
 /* What stands between a block's length and its content. */
 static void close_kind(struct aml *a, const struct aml_block *b)
 {
-	uint8_t bytes[9];
+	uint8_t bytes[9], elements = (uint8_t)b->elements;
 
 	if (b->kind == AML_BLOCK_PACKAGE)
-		insert(a, b->start, &(uint8_t){(uint8_t)b->elements}, 1);
+		insert(a, b->start, &elements, 1);
 	if (b->kind != AML_BLOCK_RESOURCES)
 		return;
 	put_byte(a, ITEM_END);
