@@ -282,10 +282,10 @@ void aml_resources(struct aml *a)
 /* What stands between a block's length and its content. */
 static void close_kind(struct aml *a, const struct aml_block *b)
 {
-	uint8_t bytes[9];
+	uint8_t bytes[9], elements = (uint8_t)b->elements;
 
 	if (b->kind == AML_BLOCK_PACKAGE)
-		insert(a, b->start, &(uint8_t){(uint8_t)b->elements}, 1);
+		insert(a, b->start, &elements, 1);
 	if (b->kind != AML_BLOCK_RESOURCES)
 		return;
 	put_byte(a, ITEM_END);
