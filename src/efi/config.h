@@ -32,11 +32,11 @@
  *                                                      guest has no serial port and no keyboard of its own
  *   apic = on | off                                    default: on; a local APIC and an IOAPIC besides
  *                                                      the PIC
- *   acpi = on | off                                    default: on; the guest gets ACPI tables
  *   variables = NAME[-GUID] ...                        default: SecureBoot SetupMode BootCurrent; up
  *                                                      to 16 EFI variables of the machine that an EFI
  *                                                      guest may read, of UEFI's own GUID if none is
  *                                                      named. What it sets itself ends with it
+ *   acpi = on | off                                    default: on; the guest gets ACPI tables
  *   [boot]
  *   path = \EFI\...\loader.efi                         default: empty, back to the boot manager
  *   [device NAME]                                      up to 8
