@@ -278,6 +278,18 @@ static bool read_display(const char *value, void *field, char *why)
 	return true;
 }
 
+static bool read_console(const char *value, void *field, char *why)
+{
+	bool *firmware = field;
+
+	*firmware = strcmp(value, "firmware") == 0;
+	if (!*firmware && strcmp(value, "none") != 0) {
+		why_value(why, value, "none or firmware");
+		return false;
+	}
+	return true;
+}
+
 static bool read_boot(const char *value, void *field, char *why)
 {
 	enum config_boot *boot = field;
@@ -290,18 +302,6 @@ static bool read_boot(const char *value, void *field, char *why)
 		*boot = CONFIG_BOOT_EFI;
 	else {
 		why_value(why, value, "auto, linux or efi");
-		return false;
-	}
-	return true;
-}
-
-static bool read_console(const char *value, void *field, char *why)
-{
-	bool *firmware = field;
-
-	*firmware = strcmp(value, "firmware") == 0;
-	if (!*firmware && strcmp(value, "none") != 0) {
-		why_value(why, value, "none or firmware");
 		return false;
 	}
 	return true;
@@ -572,6 +572,8 @@ static const struct key keys[CONFIG_KEYS] = {
 	[CONFIG_ON_TRIPLE_FAULT] = KEY("postern", "on_triple_fault", read_action, on_triple_fault),
 	[CONFIG_ON_TIME_LIMIT] = KEY("postern", "on_time_limit", read_action, on_time_limit),
 	[CONFIG_TIME_LIMIT] = KEY("postern", "time_limit", read_seconds, time_limit),
+	[CONFIG_TIME_LIMIT_GRACE] = KEY(
+		"postern", "time_limit_grace", read_seconds, time_limit_grace),
 	[CONFIG_LOG] = KEY("postern", "log", read_log, log),
 	[CONFIG_REHEARSE] = KEY("postern", "rehearse", read_word, rehearse),
 	[CONFIG_TRACE_TO] = KEY("postern", "trace_to", read_trace_to, trace_to),
@@ -582,9 +584,10 @@ static const struct key keys[CONFIG_KEYS] = {
 	[CONFIG_CMDLINE] = KEY("guest", "cmdline", read_cmdline, cmdline),
 	[CONFIG_MEMORY] = KEY("guest", "memory", read_memory, memory),
 	[CONFIG_DISPLAY] = KEY("guest", "display", read_display, framebuffer),
-	[CONFIG_VARIABLE_LIST] = KEY("guest", "variables", read_variables, variables),
+	[CONFIG_ACPI] = KEY("guest", "acpi", read_switch, acpi),
 	[CONFIG_APIC] = KEY("guest", "apic", read_switch, apic),
 	[CONFIG_CONSOLE] = KEY("guest", "console", read_console, firmware_console),
+	[CONFIG_VARIABLE_LIST] = KEY("guest", "variables", read_variables, variables),
 	[CONFIG_BOOT_PATH] = KEY("boot", "path", read_path_or_empty, boot_path),
 };
 
@@ -874,8 +877,10 @@ void config_init(struct config *c)
 	c->trace_size = 8 * MIB;
 	c->memory = 512 * MIB;
 	c->framebuffer = true;
-	(void)read_variables("SecureBoot SetupMode BootCurrent", &c->variables, why);
+	c->acpi = true;
+	c->time_limit_grace = 10;
 	c->apic = true;
+	(void)read_variables("SecureBoot SetupMode BootCurrent", &c->variables, why);
 }
 
 static void parse_keys(struct parser *p, const char *text)

@@ -112,9 +112,19 @@ static int call_fail(struct vm *vm)
 	return 0;
 }
 
+/* Whether the guest may put one more line into the log; *ret_last if it is the last one. */
+static bool may_log(struct hypercall *h, bool *ret_last)
+{
+	if (h->log_lines >= HYPERCALL_LOG_LINES)
+		return false;
+	*ret_last = ++h->log_lines == HYPERCALL_LOG_LINES;
+	return true;
+}
+
 static int call_log(struct hypercall *h, struct vm *vm)
 {
 	char text[POSTERN_LOG_LINE_MAX + 1];
+	bool last;
 	size_t len;
 	int err = copy_text(vm, text, POSTERN_LOG_LINE_MAX, &len);
 
@@ -125,11 +135,17 @@ static int call_log(struct hypercall *h, struct vm *vm)
 		if (text[i] < 0x20 || text[i] > 0x7e)
 			text[i] = '?';
 	}
-	if (h->log_lines >= HYPERCALL_LOG_LINES)
-		return 0;
-	h->log_lines++;
-	log_line("guest says: %s%s", text,
-		h->log_lines == HYPERCALL_LOG_LINES ? " (and no more from here on)" : "");
+	if (may_log(h, &last))
+		log_line("guest says: %s%s", text, last ? " (and no more from here on)" : "");
+	return 0;
+}
+
+static int call_exits(struct hypercall *h, const struct vm *vm)
+{
+	bool last;
+
+	if (may_log(h, &last))
+		vm_log_exits(vm);
 	return 0;
 }
 
@@ -142,6 +158,8 @@ static int call(struct hypercall *h, struct vm *vm, uint32_t function)
 		return call_fail(vm);
 	case POSTERN_CALL_LOG:
 		return call_log(h, vm);
+	case POSTERN_CALL_EXITS:
+		return call_exits(h, vm);
 	default:
 		return h->firmware ? firmware_call(h->firmware, vm, function) : POSTERN_CALL_ENOSYS;
 	}

@@ -41,6 +41,9 @@
 /* Puts a line into Postern's log. RCX: guest-virtual address, RSI: length in bytes. */
 #define POSTERN_CALL_LOG	   3u
 
+/* Puts the counts of the guest's exits so far into Postern's log. */
+#define POSTERN_CALL_EXITS	   4u
+
 /*
  * The group that the firmware inside a guest needs: what UEFI's runtime services can't do without the
  * machine. They exist only for guests that are EFI programs. Times, names, GUIDs and attributes are

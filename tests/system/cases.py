@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import os
 import re
 import shutil
@@ -81,6 +82,8 @@ def make_config(
 
 
 RESTRICTED = "[device nvme]\nmatch = class:0108\nmode = restricted\n[device ide]\nmatch = class:0101\nmode = restricted"
+
+FIRMWARE_DISK = "[device disk]\nmatch = disk:boot\nmode = firmware"
 
 
 def make_esp(
@@ -227,6 +230,7 @@ class Refusal:
     """Breaks something on the ESP."""
     cpu: str | None = None
     memory: int = 512
+    bus: str = "ahci"
 
 
 def at_key(line: int, key: str, reason: str) -> str:
@@ -255,7 +259,12 @@ def refuse(refusal: Refusal) -> Callable[[Context], None]:
             refusal.spoil(esp)
         second = make_next_esp(context) if refusal.after == "next" else None
         with qemu(
-            context, esp, second=second, memory=refusal.memory, cpu=refusal.cpu
+            context,
+            esp,
+            bus=refusal.bus,
+            second=second,
+            memory=refusal.memory,
+            cpu=refusal.cpu,
         ) as machine:
             expect_start(machine)
             expect(machine, rf"postern: {refusal.line}\r?\n")
@@ -330,6 +339,23 @@ REFUSALS: dict[str, Refusal] = {
         make_config(more_guest="memory = 32M\ninitramfs = \\EFI\\postern\\big"),
         at_key(5, "memory", r"kernel and initramfs need \d+ MiB, and there are 32"),
         spoil=lambda esp: (esp / "EFI/postern/big").write_bytes(bytes(20 << 20)) and None,
+    ),
+    "disk-twice": Refusal(
+        make_config(devices=f"{RESTRICTED}\n{FIRMWARE_DISK}"),
+        at_key(
+            17,
+            "[device disk]: match",
+            r"the guest has this disk's controller, [0-9a-f:.]+, as restricted device: .*",
+        ),
+        bus="nvme",
+    ),
+    "disk-missing": Refusal(
+        make_config(devices="[device disk]\nmode = firmware\nmatch = id:dead:beef"),
+        at_key(12, "[device disk]: match", "the firmware has no such disk"),
+    ),
+    "disk-window": Refusal(
+        make_config(devices=f"{FIRMWARE_DISK}\nwindow = 0-99999999999"),
+        at_key(13, "[device disk]: window", "not inside the disk"),
     ),
     "no-virtualization": Refusal(
         make_config(), r"processor: .+", cpu="EPYC,-svm"
@@ -681,20 +707,98 @@ def run_wrong_passphrase(context: Context) -> None:
         expect_end(machine, Ending.OFF)
 
 
+def image_with(context: Context, change: Callable[[str], str]) -> Path:
+    """A copy of the demo's disk with another configuration."""
+    image = context.folder / "disk.img"
+    subprocess.run(["cp", "--sparse=always", demo_image(context), image], check=True)
+    config = context.folder / "postern.conf"
+    config.write_text(change((ROOT / "guest-image/postern.conf").read_text()))
+    esp = f"{image}@@1M"
+    subprocess.run(["mcopy", "-o", "-i", esp, config, "::/EFI/postern/postern.conf"], check=True)
+    return image
+
+
+# ---- disks and console of the firmware's ----
+
+
+def firmware_backed(
+    text: str, *, test: str = "", more: str = "", console: bool = False
+) -> str:
+    """The demo's configuration with the firmware's disk instead of the restricted ones."""
+    text = text[: text.index("; Whatever")] + FIRMWARE_DISK + "\n" + more
+    text = text.replace("cmdline = ", f"cmdline = postern.test={test} ") if test else text
+    if console:
+        text = text.replace("display = framebuffer", "console = firmware")
+        text = text.replace("console=ttyS0", "console=hvc0")
+    return text
+
+
+def run_firmware_disk(context: Context) -> None:
+    """AHCI has no mediator: the guest reads all of the disk through the firmware, and can't write."""
+    image = image_with(context, lambda text: firmware_backed(text, test="read,write"))
+    machine = Qemu(context.folder, image, bus="ahci", accel=accelerator())
+    check_boot(machine)
+    expected = hashlib.md5(image.read_bytes()).hexdigest()
+    for line in (f"hash: {expected}", "write: refused", "read after write: same"):
+        check_once(machine, f"postern-guest: {line}")
+    image.unlink()
+
+
+def run_firmware_disk_write(context: Context) -> None:
+    """Inside its windows, and nowhere else; the firmware's drivers start anew on the disk afterwards."""
+    more = "write = yes\nwindow = 0-2047, 165888-221759\n"
+    image = image_with(context, lambda text: firmware_backed(text, test="scribble", more=more))
+    machine = Qemu(context.folder, image, bus="ahci", accel=accelerator(), keep=True)
+    with image.open("rb") as disk:
+        disk.seek(256 * 4096)
+        before = disk.read(4096)
+    check_boot(machine)
+    check_once(machine, "postern-guest: write to 255: done")
+    check_once(machine, "postern-guest: write to 256: refused")
+    with image.open("rb") as disk:
+        disk.seek(255 * 4096)
+        if not disk.read(4096).startswith(b"scribbled\n"):
+            raise Failure("what the guest wrote isn't on the disk")
+        if disk.read(4096) != before:
+            raise Failure("the guest changed a block outside of its window")
+    image.unlink()
+
+
+def run_firmware_console(context: Context) -> None:
+    """The guest's only console is the firmware's, which shows it on its screen and its serial port."""
+    image = image_with(context, lambda text: firmware_backed(text, console=True))
+    machine = Qemu(context.folder, image, bus="ahci", accel=accelerator())
+    with machine:
+        machine.expect("postern: entering the guest", 180)
+        before = screen_pixels(machine, context.folder)
+        machine.expect("Passphrase: ", 180)
+        if screen_pixels(machine, context.folder) == before:
+            raise Failure("the screen doesn't show what the guest prints")
+        machine.send(demo.PASSPHRASE + "\n")
+        expect(machine, "postern: virtio-console: [1-9][0-9]* bytes out, 8 in", 120)
+        machine.expect(demo.HOST_UP, 180)
+        expect_end(machine, Ending.OFF)
+    image.unlink()
+
+
+def screen_pixels(machine: Qemu, folder: Path) -> bytes:
+    """The display's content, as a picture."""
+    picture = folder / "screen.ppm"
+    machine.screendump(picture, "ppm")
+    return picture.read_bytes()
+
+
 # ---- a recorded boot ----
 
 
 def traced_image(context: Context, to: str) -> Path:
     """A copy of the demo's disk, with its configuration changed so that the disk is traced."""
-    image = context.folder / "disk.img"
-    subprocess.run(["cp", "--sparse=always", demo_image(context), image], check=True)
-    text = (ROOT / "guest-image/postern.conf").read_text()
-    text = text.replace("mode = restricted", "mode = restricted\ntrace = on")
-    config = context.folder / "postern.conf"
-    config.write_text(text.replace("[postern]\n", f"[postern]\ntrace_to = {to}\n"))
-    esp = f"{image}@@1M"
-    subprocess.run(["mcopy", "-o", "-i", esp, config, "::/EFI/postern/postern.conf"], check=True)
-    return image
+
+    def change(text: str) -> str:
+        text = text.replace("mode = restricted", "mode = restricted\ntrace = on")
+        return text.replace("[postern]\n", f"[postern]\ntrace_to = {to}\n")
+
+    return image_with(context, change)
 
 
 def check_replay(context: Context, trace: Path) -> None:
@@ -755,6 +859,9 @@ CASES: dict[str, Case] = {
     "system/qemu-nvme": Case(run_boot("nvme"), ("postern.efi", "image"), 400),
     "system/qemu-ide": Case(run_boot("ide"), ("postern.efi", "image"), 400),
     "system/bochs-ide": Case(run_boot_bochs, ("postern.efi", "image"), 600),
+    "system/virtio-blk": Case(run_firmware_disk, ("postern.efi", "image"), 500),
+    "system/virtio-blk-write": Case(run_firmware_disk_write, ("postern.efi", "image"), 400),
+    "system/virtio-console": Case(run_firmware_console, ("postern.efi", "image"), 400),
     "system/trace": Case(run_trace("nvme", "file"), ("postern.efi", "postern-trace", "image"), 400),
     "system/trace-serial": Case(run_trace("ide", "serial"), ("postern.efi", "postern-trace", "image"), 400),
     "system/efi-services": Case(run_efi_services, (*SMALL, "efi-services.efi"), 240),

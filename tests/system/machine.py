@@ -432,9 +432,9 @@ class Qemu(Machine):
             raise MachineError("the machine was never started")
         return self._monitor
 
-    def screendump(self, target: Path) -> None:
-        """Saves a picture of the display as PNG."""
-        self.monitor.execute("screendump", filename=str(target.resolve()), format="png")
+    def screendump(self, target: Path, kind: str = "png") -> None:
+        """Saves a picture of the display, as png or ppm."""
+        self.monitor.execute("screendump", filename=str(target.resolve()), format=kind)
 
     def _shutdown_reasons(self) -> list[str]:
         if self.process.poll() is not None:

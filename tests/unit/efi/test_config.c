@@ -38,7 +38,8 @@ static void test_defaults(void)
 	CHECK(!strcmp(config.kernel, "\\k"));
 	CHECK(!*config.initramfs && !*config.cmdline && !*config.boot_path);
 	CHECK_EQ(config.memory, 512 * MIB);
-	CHECK(config.framebuffer);
+	CHECK(config.framebuffer && config.acpi);
+	CHECK_EQ(config.time_limit_grace, 10);
 	CHECK_EQ(config.boot, CONFIG_BOOT_AUTO);
 	CHECK_EQ(config.variables.count, 3);
 	CHECK(!strcmp(config.variables.item[2].name, "BootCurrent"));
@@ -82,6 +83,7 @@ static void test_everything(void)
 		       "on_reset = shutdown\r\n"
 		       "on_poweroff : menu\r\n"
 		       "time_limit = 90\r\n"
+		       "time_limit_grace = 20\r\n"
 		       "log = serial\r\n"
 		       "\r\n"
 		       "[guest]\r\n"
@@ -90,6 +92,7 @@ static void test_everything(void)
 		       "cmdline = quiet root=x:y ; dyndbg=\"file a.c +p\" # all of it\r\n"
 		       "memory = 65536K\r\n"
 		       "display = none\r\n"
+		       "acpi = off\r\n"
 		       "; comment\r\n"
 		       "[boot]\r\n"
 		       "path = \\EFI\\Linux\\host os.efi\r\n"
@@ -113,14 +116,15 @@ static void test_everything(void)
 	CHECK(!strcmp(config.kernel, "\\EFI\\postern\\bzImage"));
 	CHECK(!strcmp(config.cmdline, "quiet root=x:y ; dyndbg=\"file a.c +p\" # all of it"));
 	CHECK_EQ(config.memory, 64 * MIB);
-	CHECK(!config.framebuffer);
+	CHECK(!config.framebuffer && !config.acpi);
+	CHECK_EQ(config.time_limit_grace, 20);
 	CHECK(!strcmp(config.boot_path, "\\EFI\\Linux\\host os.efi"));
 	CHECK_EQ(config.device_count, 4);
 	CHECK(!strcmp(config.device[0].name, "disk"));
 	CHECK_EQ(config.device[0].mode, DEVICE_RESTRICTED);
-	CHECK_EQ(config.device[0].line, 19);
+	CHECK_EQ(config.device[0].line, 21);
 	CHECK_EQ(config.device[1].mode, DEVICE_HIDDEN);
-	CHECK_EQ(config.line[CONFIG_BOOT_PATH], 17);
+	CHECK_EQ(config.line[CONFIG_BOOT_PATH], 19);
 }
 
 static void test_trace(void)
@@ -141,6 +145,81 @@ static void test_trace(void)
 	CHECK_ERROR(MINIMAL "[device a]\ntrace = yes\n", "f:4: trace: \"yes\" isn't on or off");
 	CHECK_ERROR(MINIMAL "[device a]\ntrace = on\ntrace = on\n", "f:5: trace: is set twice");
 	CHECK_ERROR("[postern]\ntrace = on\n" MINIMAL, "f:2: trace: unknown key in this section");
+}
+
+#define DISK "[device d]\nmode = firmware\nmatch = "
+
+static void test_firmware_disk(void)
+{
+	static const uint8_t guid[] = {0x74, 0x73, 0x6f, 0x70, 0x72, 0x65, 0x00, 0x4e, 0x80, 0x00,
+		0x00, 0x11, 0x22, 0x33, 0xaa, 0xbb};
+	const struct config_device *d = config.device;
+
+	CHECK_EQ(parse(MINIMAL DISK "disk:boot\n"), 0);
+	CHECK(d->mode == DEVICE_FIRMWARE && d->match.kind == MATCH_BOOT_DISK);
+	CHECK(!d->write && !d->window.count && config_match_is_disk(&d->match));
+	CHECK(!config_match_device(&d->match, 0, 0, 0, 0));
+	CHECK_EQ(parse(MINIMAL DISK "partition:706f7374-6572-4e00-8000-00112233AABB\n"
+				    "write = yes\nwindow = 0-33 , 2048-4095,7-7\n"),
+		0);
+	CHECK_EQ(d->match.kind, MATCH_PARTITION);
+	CHECK(!memcmp(d->match.partition, guid, sizeof(guid)));
+	CHECK(d->write && d->window.count == 3 && d->window_line == 7);
+	CHECK(d->window.range[0].first == 0 && d->window.range[0].last == 33);
+	CHECK(d->window.range[1].first == 2048 && d->window.range[1].last == 4095);
+	CHECK(d->window.range[2].first == 7 && d->window.range[2].last == 7);
+	CHECK_EQ(parse(MINIMAL DISK "pci:00:1f.2\nwrite = no\n"), 0);
+	CHECK(!config_match_is_disk(&d->match));
+}
+
+static void test_firmware_disk_errors(void)
+{
+	static const char *const partitions[] = {"", "706f7374-6572-4e00-8000-00112233aab",
+		"706f7374-6572-4e00-8000-00112233aabbc", "706f7374x6572-4e00-8000-00112233aabb",
+		"706f737465724e00800000112233aabb", "{706f7374-6572-4e00-8000-00112233aabb}"};
+	static const char *const windows[] = {"", "1", "1-", "-1", "2-1", "1 - 2", "1-2,",
+		"1-2 3-4", "1-2;3-4", "0x1-2", "1-18446744073709551616", ",1-2"};
+	char text[300];
+
+	for (unsigned i = 0; i < array_size(partitions); i++) {
+		snprintf(text, sizeof(text), MINIMAL DISK "partition:%s\n", partitions[i]);
+		CHECK_EQ(parse(text), -E_INVAL);
+		CHECK_EQ(error.line, 5);
+	}
+	for (unsigned i = 0; i < array_size(windows); i++) {
+		snprintf(text, sizeof(text), MINIMAL DISK "disk:boot\nwindow = %s\n", windows[i]);
+		CHECK_EQ(parse(text), -E_INVAL);
+		CHECK_EQ(error.line, 6);
+	}
+	CHECK_EQ(parse(MINIMAL DISK "disk:other\n"), -E_INVAL);
+	CHECK_ERROR(MINIMAL DISK "disk:boot\nwindow = 1-1,2-2,3-3,4-4,5-5\n",
+		"f:6: window: more than 4 windows");
+	CHECK_ERROR(MINIMAL DISK "disk:boot\nwrite = on\n", "f:6: write: \"on\" isn't yes or no");
+	CHECK_ERROR(MINIMAL "[device d]\nmatch = disk:boot\nmode = restricted\n",
+		"f: [device d]: match = disk: or partition: needs mode = firmware");
+	CHECK_ERROR(MINIMAL "[device d]\nmatch = class:0108\nmode = restricted\nwrite = yes\n",
+		"f: [device d]: write and window need mode = firmware");
+	CHECK_ERROR(MINIMAL "[device d]\nmatch = class:0108\nwindow = 0-1\n",
+		"f: [device d]: write and window need mode = firmware");
+	CHECK_ERROR(MINIMAL DISK "disk:boot\ntrace = on\n",
+		"f: [device d]: trace = on needs mode = restricted");
+	CHECK_EQ(parse(MINIMAL DISK "disk:boot\nwindow = 0-1\n"), 0);
+	config_error_in(&config.device[0], config.device[0].window_line, "window", "why", &error);
+	config_error_print(&error, "f", text, sizeof(text));
+	CHECK(!strcmp(text, "f:6: [device d]: window: why"));
+}
+
+static void test_console(void)
+{
+	CHECK_EQ(parse(MINIMAL "console = none\n"), 0);
+	CHECK(!config.firmware_console && config.framebuffer);
+	CHECK_EQ(parse(MINIMAL "console = firmware\n"), 0);
+	CHECK(config.firmware_console && !config.framebuffer);
+	CHECK_EQ(parse(MINIMAL "console = firmware\ndisplay = none\n"), 0);
+	CHECK_ERROR(MINIMAL "console = firmware\ndisplay = framebuffer\n",
+		"f:3: console: console = firmware and display = framebuffer draw on the same "
+		"screen");
+	CHECK_ERROR(MINIMAL "console = ttyS0\n", "f:3: console: \"ttyS0\" isn't none or firmware");
 }
 
 static void test_match(void)
@@ -410,6 +489,9 @@ int main(void)
 	RUN(test_everything);
 	RUN(test_variables);
 	RUN(test_trace);
+	RUN(test_firmware_disk);
+	RUN(test_firmware_disk_errors);
+	RUN(test_console);
 	RUN(test_match);
 	RUN(test_bad_structure);
 	RUN(test_bad_values);

@@ -520,6 +520,124 @@ static void capabilities_follow_their_rules(void)
 	CHECK_EQ(pci_caps_show(rules, PCI_BDF(0, 1, 0), space), 0);
 }
 
+/* ---- functions that the real machine lacks ---- */
+
+static const uint8_t a_cap[] = {9, 0xff, 1, 2, 3}, b_cap[] = {0x11, 0xff, 4, 5};
+static const struct pci_virtual_cap caps[] = {{a_cap, sizeof(a_cap)}, {b_cap, sizeof(b_cap)}};
+static const struct pci_virtual invention = {.vendor = 0x1af4,
+	.device = 0x1042,
+	.subsystem_vendor = 0x1234,
+	.subsystem = 0x5678,
+	.class = 0x0180,
+	.revision = 1,
+	.bar_size = {0x4000, 0, 0x1000},
+	.cap = caps,
+	.caps = 2};
+
+static void check_invented(void)
+{
+	CHECK_EQ(config(device.bdf, 0, 4), 0x10421af4);
+	CHECK_EQ(config(device.bdf, 8, 4), 0x01800001);
+	CHECK_EQ(config(device.bdf, 0x0c, 4), 0);
+	CHECK_EQ(config(device.bdf, 0x2c, 4), 0x56781234);
+	CHECK_EQ(config(device.bdf, 0x34, 1), 0x40);
+	CHECK_EQ(config(device.bdf, 0x40, 4), 0x02014809);
+	CHECK_EQ(config(device.bdf, 0x48, 4), 0x05040011);
+	CHECK_EQ(config(device.bdf, 6, 2), PCI_STATUS_CAPS);
+	CHECK_EQ(config(device.bdf, 0x3c, 2), 0x010a);
+}
+
+static void invented_functions(void)
+{
+	fake_pci_q35();
+	start(256 * MIB);
+	make_device(0xffff, 10);
+	fake_pci.writes = 0;
+	CHECK_EQ(pci_filter_invent(&filter, &device, &invention), 0);
+	/* 1f is the LPC bridge's and the disk controller's. */
+	CHECK_EQ(device.bdf, PCI_BDF(0, 0x1e, 0));
+	check_invented();
+	CHECK_EQ(config(device.bdf, 0x10, 4), 0xfebfc000);
+	CHECK_EQ(config(device.bdf, 0x14, 4), 0);
+	CHECK_EQ(config(device.bdf, 0x18, 4), 0xfebfb000);
+	CHECK_EQ(moved.calls, 0);
+	set_config(device.bdf, 0x10, 4, ~0u);
+	CHECK_EQ(config(device.bdf, 0x10, 4), 0xffffc000);
+	set_config(device.bdf, 0x10, 4, 0xc0000000);
+	set_config(device.bdf, 4, 2, PCI_COMMAND_MEMORY);
+	CHECK_EQ(moved.calls, 2);
+	CHECK(pci_filter_find(&filter, device.bdf)->window[0].decoded);
+	CHECK_EQ(pci_filter_find(&filter, device.bdf)->window[0].base, 0xc0000000);
+	set_config(device.bdf, 0, 4, 0);
+	set_config(device.bdf, 0x40, 4, 0);
+	CHECK_EQ(config(device.bdf, 0, 4), 0x10421af4);
+	CHECK_EQ(config(device.bdf, 0x40, 4), 0x02014809);
+	CHECK_EQ(fake_pci.writes, 0);
+}
+
+/* Where something is already: regions, what is reserved, memory, BARs of what is shown. */
+static void invented_addresses(void)
+{
+	static struct region other = {.base = 0xfebf8000, .len = 0x1000};
+	static struct device real;
+
+	fake_pci_q35();
+	fake_pci_bar_mem(fake_pci_find(PCI_BDF(0, 4, 0)), 0, 0xfebf4000, 0x4000, false);
+	start(256 * MIB);
+	other.enabled = false;
+	CHECK_EQ(region_add(&vm.mmio, &other), 0);
+	CHECK_EQ(pci_filter_reserve(&filter, 0xfebfe000, 0x1000), 0);
+	real = *make_device(PCI_BDF(0, 4, 0), 11);
+	CHECK_EQ(pci_filter_add(&filter, &real), 0);
+	make_device(0xffff, 10);
+	CHECK_EQ(pci_filter_invent(&filter, &device, &invention), 0);
+	CHECK_EQ(config(device.bdf, 0x10, 4), 0xfebf0000);
+	CHECK_EQ(config(device.bdf, 0x18, 4), 0xfebef000);
+	for (unsigned i = 1; i < PCI_RESERVED_MAX; i++)
+		CHECK_EQ(pci_filter_reserve(&filter, 0x80000000, 0x70000000), 0);
+	CHECK_EQ(pci_filter_reserve(&filter, 0, 1), -E_NOMEM);
+}
+
+static void inventions_that_cannot_be(void)
+{
+	struct pci_virtual v = invention;
+	struct pci_virtual_cap large = {a_cap, 1};
+
+	fake_pci_q35();
+	start(0);
+	make_device(0xffff, 10);
+	v.bar_size[0] = 0x800;
+	CHECK_EQ(pci_filter_invent(&filter, &device, &v), -E_INVAL);
+	v.bar_size[0] = 0x3000;
+	CHECK_EQ(pci_filter_invent(&filter, &device, &v), -E_INVAL);
+	v.bar_size[0] = 0x80000000;
+	CHECK_EQ(pci_filter_invent(&filter, &device, &v), -E_NOMEM);
+	v.bar_size[0] = 0x1000;
+	v.cap = &large;
+	v.caps = 1;
+	CHECK_EQ(pci_filter_invent(&filter, &device, &v), -E_INVAL);
+	device.ops = NULL;
+	CHECK_EQ(pci_filter_invent(&filter, &device, &invention), -E_INVAL);
+}
+
+static void inventions_without_end(void)
+{
+	static struct device many[PCI_SHOWN_MAX];
+	unsigned n = 0;
+	int err = 0;
+
+	fake_pci_q35();
+	start(0);
+	for (; n < PCI_SHOWN_MAX && !err; n++) {
+		many[n] = *make_device(0xffff, 10);
+		err = pci_filter_invent(&filter, &many[n], &invention);
+	}
+	CHECK_EQ(err, -E_NOMEM);
+	CHECK(n > 20);
+	CHECK_EQ(many[0].bdf, PCI_BDF(0, 0x1e, 0));
+	CHECK_EQ(many[1].bdf, PCI_BDF(0, 0x1d, 0));
+}
+
 int main(void)
 {
 	RUN(hides_what_is_not_named);
@@ -540,5 +658,9 @@ int main(void)
 	RUN(runs_out_of_room);
 	RUN(regions_that_do_not_fit_leave_nothing);
 	RUN(capabilities_follow_their_rules);
+	RUN(invented_functions);
+	RUN(invented_addresses);
+	RUN(inventions_that_cannot_be);
+	RUN(inventions_without_end);
 	return TEST_RESULT();
 }
