@@ -161,8 +161,7 @@ static int put_handover(struct loader *l)
 	h->tsc_khz = l->p->program.tsc_khz;
 	h->ram[0] = guest_map_ram(l->map, 0);
 	h->ram[1] = (struct guest_range){GUEST_HIGH_BASE, l->map->size - GUEST_HIGH_BASE};
-	h->rsdp = l->p->rsdp;
-	h->smbios = l->p->smbios;
+	h->rsdp = l->p->program.acpi ? GUEST_ACPI_BASE : 0;
 	fmt_print(h->path, sizeof(h->path), "%s", l->p->path);
 	return put(l, GUEST_BOOT_PARAMS, h, sizeof(*h));
 }

@@ -12,8 +12,7 @@ struct guest_efi_params {
 	size_t firmware_len;
 	/* The program's file in kernel; cmdline empty: no load options. */
 	struct guest_linux_params program;
-	const char *path;      /* where the program came from, UTF-8 */
-	uint64_t rsdp, smbios; /* tables in guest memory; 0: none */
+	const char *path; /* where the program came from, UTF-8 */
 };
 
 /* Is a file an EFI program of this machine's? It may be a Linux kernel as well. */

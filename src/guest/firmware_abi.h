@@ -29,12 +29,12 @@ struct firmware_handover {
 	struct guest_range initramfs;		 /* empty: none */
 	struct guest_range options;		 /* the command line in UTF-8; empty: none */
 	struct firmware_framebuffer framebuffer; /* size 0: none */
-	uint64_t rsdp, smbios;			 /* tables for the program; 0: none */
+	uint64_t rsdp;				 /* ACPI's tables at GUEST_ACPI_BASE; 0: none */
 	char path[FIRMWARE_PATH_MAX];		 /* where the program came from; ends with a NUL */
 };
 _Static_assert(sizeof(struct firmware_handover) <= PAGE_SIZE, "one page");
 _Static_assert(offsetof(struct firmware_handover, ram) == 8, "layout");
 _Static_assert(offsetof(struct firmware_handover, framebuffer) == 88, "layout");
-_Static_assert(offsetof(struct firmware_handover, path) == 144, "layout");
+_Static_assert(offsetof(struct firmware_handover, path) == 136, "layout");
 
 #endif

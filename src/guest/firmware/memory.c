@@ -165,6 +165,12 @@ void memory_fill_services(EFI_BOOT_SERVICES *bs)
 	bs->SetMem = set_mem;
 }
 
+static void add(struct guest_range r, EFI_MEMORY_TYPE type)
+{
+	if (pages_add(&firmware.pages, r.base, r.len, type))
+		firmware_stop();
+}
+
 static void claim(uint64_t from, uint64_t to, EFI_MEMORY_TYPE type)
 {
 	uint64_t base = align_down(from, PAGE_SIZE);
@@ -189,10 +195,15 @@ void memory_init(void)
 {
 	const struct firmware_handover *h = &firmware.handover;
 
-	for (unsigned i = 0; i < GUEST_RAM_RANGES; i++)
-		if (pages_add(
-			    &firmware.pages, h->ram[i].base, h->ram[i].len, EfiConventionalMemory))
-			firmware_stop();
+	add(h->ram[0], EfiConventionalMemory);
+	if (h->rsdp) {
+		add((struct guest_range){GUEST_ACPI_BASE, GUEST_ACPI_NVS - GUEST_ACPI_BASE},
+			EfiACPIReclaimMemory);
+		add((struct guest_range){GUEST_ACPI_NVS,
+			    GUEST_ACPI_BASE + GUEST_ACPI_SIZE - GUEST_ACPI_NVS},
+			EfiACPIMemoryNVS);
+	}
+	add(h->ram[1], EfiConventionalMemory);
 	claim(0, GUEST_STACK_TOP, EfiBootServicesData);
 	claim((uintptr_t)firmware_start, (uintptr_t)boot_end, EfiBootServicesCode);
 	claim((uintptr_t)boot_end, (uintptr_t)runtime_text_end, EfiRuntimeServicesCode);

@@ -247,6 +247,20 @@ static void test_images(void)
 	CHECK(efi_bs->LoadImage(FALSE, efi_image, NULL, NULL, 0, &child) == EFI_NOT_FOUND);
 }
 
+/* ACPI tables are on by default, in memory of their own kind. */
+static void test_acpi(void)
+{
+	static EFI_GUID guid = {
+		0x8868e871, 0xe4f1, 0x11d3, {0xbc, 0x22, 0x00, 0x80, 0xc7, 0x3c, 0x88, 0x81}};
+	void *rsdp = NULL;
+
+	for (UINTN i = 0; i < efi_st->NumberOfTableEntries; i++)
+		if (!memcmp(&efi_st->ConfigurationTable[i].VendorGuid, &guid, sizeof(guid)))
+			rsdp = efi_st->ConfigurationTable[i].VendorTable;
+	CHECK(rsdp && !memcmp(rsdp, "RSD PTR ", 8));
+	CHECK(type_of((uintptr_t)rsdp) == EfiACPIReclaimMemory);
+}
+
 static void test_rest(void)
 {
 	EFI_GUID random_guid = EFI_RNG_PROTOCOL_GUID;
@@ -435,6 +449,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *st)
 	test_protocols();
 	test_images();
 	test_initrd();
+	test_acpi();
 	test_rest();
 	test_time();
 	test_variables(BOOT_ONLY);
