@@ -94,7 +94,13 @@ def includes_of(path: Path) -> list[tuple[int, str, str]]:
     return found
 
 
+# A program of its own, which runs in the guest: it speaks UEFI, and nothing of Postern's core is there.
+GUEST_FIRMWARE = ROOT / "src/guest/firmware"
+
+
 def is_allowed(room: str, path: Path, quote: str, name: str) -> bool:
+    if path.parent == GUEST_FIRMWARE:
+        return name == "efi.h" if quote == "<" else name.split("/")[0] in {"base", "guest"}
     if quote == "<":
         if name in COMPILER_HEADERS:
             return True

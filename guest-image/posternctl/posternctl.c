@@ -37,6 +37,7 @@ static const char help[] =
 	"  fail              hand the machine back: the authentication failed\n"
 	"  fail --other      ... or something else did\n"
 	"  log TEXT          put a line into Postern's log\n"
+	"  exits             put the counts of this guest's exits into Postern's log\n"
 	"  info              print the hypervisor's signature and the version of its calls\n"
 	"  uptime [--khz N]  print the seconds since power-on, counted by the TSC\n"
 	"\n"
@@ -149,6 +150,14 @@ static int command_log(int argc, char **argv)
 	return report(call(POSTERN_CALL_LOG, 0, argv[0], strlen(argv[0])));
 }
 
+static int command_exits(int argc, char **argv)
+{
+	if (argc > 0)
+		die(EXIT_USAGE, "exits takes no argument, not", argv[0]);
+	require_postern();
+	return report(call(POSTERN_CALL_EXITS, 0, NULL, 0));
+}
+
 static int command_info(int argc, char **argv)
 {
 	char signature[13];
@@ -212,6 +221,7 @@ int main(int argc, char **argv)
 		{"boot", command_boot},
 		{"fail", command_fail},
 		{"log", command_log},
+		{"exits", command_exits},
 		{"info", command_info},
 		{"uptime", command_uptime},
 	};

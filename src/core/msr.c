@@ -20,24 +20,41 @@ struct msr_entry {
 };
 
 /*
- * Everything that isn't direct. Names and contents: SDM vol. 4, "Architectural MSRs"; AMD64
- * Architecture Programmer's Manual vol. 2, "MSR Cross-Reference".
- *
- * The MTRRs say: all memory write back, no ranges. The real types are in the second-level tables.
+ * Everything that isn't direct; an index that isn't here faults. Kernels read most of these without
+ * a net, and what they probe with one (PLATFORM_INFO, TURBO_RATIO, PPIN, RAPL, AMD's SYSCFG, LS_CFG,
+ * FP_CFG...) is absent on purpose: it tells of the host, or would steer it. What CPUID doesn't show
+ * has no registers either: SPEC_CTRL, PRED_CMD, ARCH_CAPABILITIES, TSC_ADJUST, TSC_AUX, MCG_*, XSS,
+ * APERF, MPERF, counters. Names and contents: SDM vol. 4, "Architectural MSRs"; AMD64 Architecture
+ * Programmer's Manual vol. 2, "MSR Cross-Reference".
  */
 static const struct msr_entry entries[] = {
-	{MSR_TSC, MSR_CLOCK, 0, 0}, {0x17, MSR_FIXED, 0, 0}, /* PLATFORM_ID */
-	{MSR_FEATURE_CONTROL, MSR_FIXED, 0, 1},		     /* locked: no VMX, no SMX */
-	{0x8b, MSR_SHADOWED, 0, 0},    /* microcode revision: written 0, then read */
-	{0xfe, MSR_FIXED, 0, BIT(10)}, /* MTRRCAP: no ranges, write combining exists */
-	{0x140, MSR_SHADOWED, 1, 0},   /* MISC_FEATURES_ENABLES */
-	{0x1a0, MSR_FIXED, 0, BIT(0) | BIT(11) | BIT(12)}, /* MISC_ENABLE: no BTS, no PEBS */
-	{MSR_DEBUGCTL, MSR_FIXED, 0, 0}, {MSR_PAT, MSR_REGISTER, VREG_PAT, 0},
-	{0x2ff, MSR_SHADOWED, 2, BIT(11) | 6}, /* MTRR_DEF_TYPE: on, write back */
+	{MSR_TSC, MSR_CLOCK, 0, 0},
+	/* PLATFORM_ID: which microcode fits; the guest loads none. */
+	{0x17, MSR_FIXED, 0, 0},
+	/* Locked: no VMX, no SMX, whatever the host has. */
+	{MSR_FEATURE_CONTROL, MSR_FIXED, 0, 1},
+	/* Microcode revision: written 0, then read. The host's isn't told. */
+	{0x8b, MSR_SHADOWED, 0, 0},
+	/* MTRRCAP: no ranges, write combining exists. The real types are in the second-level tables. */
+	{0xfe, MSR_FIXED, 0, BIT(10)},
+	/* MISC_FEATURES_ENABLES: nothing to enable, PLATFORM_INFO being absent. */
+	{0x140, MSR_SHADOWED, 1, 0},
+	/* MISC_ENABLE: fast strings; no branch trace, no PEBS. */
+	{0x1a0, MSR_FIXED, 0, BIT(0) | BIT(11) | BIT(12)},
+	/* Kernels write it around single steps; branch traces stay off. */
+	{MSR_DEBUGCTL, MSR_FIXED, 0, 0},
+	{MSR_PAT, MSR_REGISTER, VREG_PAT, 0},
+	/* MTRR_DEF_TYPE: on, all memory write back. */
+	{0x2ff, MSR_SHADOWED, 2, BIT(11) | 6},
 	{MSR_EFER, MSR_REGISTER, VREG_EFER, 0},
-	{0xc0010015, MSR_SHADOWED, 3, BIT(24)}, /* HWCR: TSC runs at P0 */
-	{0xc001001f, MSR_FIXED, 0, 0},		/* NB_CFG */
-	{0xc0011029, MSR_FIXED, 0, BIT(1)},	/* DE_CFG: LFENCE serializes */
+	/* AMD, HWCR: the TSC runs at the rate of P0. */
+	{0xc0010015, MSR_SHADOWED, 3, BIT(24)},
+	/* AMD, NB_CFG: no configuration space through CF8h beyond 256 bytes. */
+	{0xc001001f, MSR_FIXED, 0, 0},
+	/* AMD, INT_PENDING_MSG: no C1E, which would stop timers (kernels ask on family 10h). */
+	{0xc0010055, MSR_FIXED, 0, 0},
+	/* AMD, DE_CFG: LFENCE serializes. */
+	{0xc0011029, MSR_FIXED, 0, BIT(1)},
 };
 
 /* Registers that only hold values for the guest: the back ends switch them with the context. */

@@ -5,6 +5,7 @@
 #include "core/vm.h"
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/fmt.h"
 #include "base/log.h"
 #include "core/cpuid.h"
 #include "core/cr.h"
@@ -78,6 +79,23 @@ void vm_request_stop(struct vm *vm, enum vm_stop_reason reason)
 {
 	if (vm->stop.reason == STOP_NONE)
 		vm->stop.reason = reason;
+}
+
+void vm_log_exits(const struct vm *vm)
+{
+	char line[LOG_LINE_MAX];
+	uint64_t total = 0;
+	int len = 0;
+
+	for (unsigned i = 0; i < VMEXIT_KINDS; i++) {
+		total += vm->exits[i];
+		if (vm->exits[i] && len >= 0 && (size_t)len < sizeof(line))
+			len += fmt_print(line + len, sizeof(line) - (size_t)len, " %s %lu",
+				vmexit_kind_name(i), vm->exits[i]);
+	}
+	log_line("exits: %lu:%s", total, line);
+	log_line("interrupts: %lu; idle %lu ms; unclaimed: %lu ports, %lu memory", vm->interrupts,
+		vm->idle_tsc / hw_tsc_khz(), vm->unclaimed_pio, vm->unclaimed_mmio);
 }
 
 static void pass_access(const struct region *r, struct io_access *a, bool port)

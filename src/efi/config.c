@@ -290,6 +290,88 @@ static bool read_console(const char *value, void *field, char *why)
 	return true;
 }
 
+static bool read_boot(const char *value, void *field, char *why)
+{
+	enum config_boot *boot = field;
+
+	if (strcmp(value, "auto") == 0)
+		*boot = CONFIG_BOOT_AUTO;
+	else if (strcmp(value, "linux") == 0)
+		*boot = CONFIG_BOOT_LINUX;
+	else if (strcmp(value, "efi") == 0)
+		*boot = CONFIG_BOOT_EFI;
+	else {
+		why_value(why, value, "auto, linux or efi");
+		return false;
+	}
+	return true;
+}
+
+/* UEFI specification 2.10, "Globally Defined Variables": EFI_GLOBAL_VARIABLE, in memory. */
+static const uint8_t global_guid[16] = {0x61, 0xdf, 0xe4, 0x8b, 0xca, 0x93, 0xd2, 0x11, 0xaa, 0x0d,
+	0x00, 0xe0, 0x98, 0x03, 0x2b, 0x8c};
+
+#define GUID_TEXT 36u /* 8-4-4-4-12 digits */
+
+/* A GUID as text has its first three numbers the other way round than memory. */
+static bool parse_guid(const char *s, uint8_t *ret_guid)
+{
+	static const uint8_t order[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
+	uint8_t guid[16];
+	uint32_t byte;
+
+	for (unsigned i = 0; i < 16; i++) {
+		if ((i == 4 || i == 6 || i == 8 || i == 10) && *s++ != '-')
+			return false;
+		if (!parse_hex(&s, 2, &byte))
+			return false;
+		guid[order[i]] = (uint8_t)byte;
+	}
+	memcpy(ret_guid, guid, sizeof(guid));
+	return true;
+}
+
+/* One word of the list, of len characters: a name, or NAME-GUID. */
+static bool parse_variable(const char *word, size_t len, struct config_variable *ret)
+{
+	struct config_variable v = {0};
+
+	memcpy(v.guid, global_guid, sizeof(v.guid));
+	if (len > GUID_TEXT + 1 && word[len - GUID_TEXT - 1] == '-' &&
+		parse_guid(word + len - GUID_TEXT, v.guid))
+		len -= GUID_TEXT + 1;
+	if (!len || len > CONFIG_VARIABLE_NAME)
+		return false;
+	memcpy(v.name, word, len);
+	*ret = v;
+	return true;
+}
+
+static bool read_variables(const char *value, void *field, char *why)
+{
+	struct config_variables list = {0};
+	size_t len;
+
+	for (; *value; value += len) {
+		while (*value == ' ' || *value == '\t')
+			value++;
+		for (len = 0; value[len] && value[len] != ' ' && value[len] != '\t';)
+			len++;
+		if (!len)
+			break;
+		if (list.count == CONFIG_VARIABLES) {
+			why_say(why, "more than 16 variables");
+			return false;
+		}
+		if (!parse_variable(value, len, &list.item[list.count++])) {
+			why_value(why, value, "a variable's name of at most 63 characters");
+			return false;
+		}
+	}
+	memcpy(field, &list, sizeof(list));
+	return true;
+}
+
 /* If s begins with prefix, what follows it. */
 static const char *after_prefix(const char *s, const char *prefix)
 {
@@ -490,17 +572,22 @@ static const struct key keys[CONFIG_KEYS] = {
 	[CONFIG_ON_TRIPLE_FAULT] = KEY("postern", "on_triple_fault", read_action, on_triple_fault),
 	[CONFIG_ON_TIME_LIMIT] = KEY("postern", "on_time_limit", read_action, on_time_limit),
 	[CONFIG_TIME_LIMIT] = KEY("postern", "time_limit", read_seconds, time_limit),
+	[CONFIG_TIME_LIMIT_GRACE] = KEY(
+		"postern", "time_limit_grace", read_seconds, time_limit_grace),
 	[CONFIG_LOG] = KEY("postern", "log", read_log, log),
 	[CONFIG_REHEARSE] = KEY("postern", "rehearse", read_word, rehearse),
 	[CONFIG_TRACE_TO] = KEY("postern", "trace_to", read_trace_to, trace_to),
 	[CONFIG_TRACE_SIZE] = KEY("postern", "trace_size", read_trace_size, trace_size),
 	[CONFIG_KERNEL] = KEY("guest", "kernel", read_path, kernel),
+	[CONFIG_BOOT] = KEY("guest", "boot", read_boot, boot),
 	[CONFIG_INITRAMFS] = KEY("guest", "initramfs", read_path_or_empty, initramfs),
 	[CONFIG_CMDLINE] = KEY("guest", "cmdline", read_cmdline, cmdline),
 	[CONFIG_MEMORY] = KEY("guest", "memory", read_memory, memory),
 	[CONFIG_DISPLAY] = KEY("guest", "display", read_display, framebuffer),
+	[CONFIG_ACPI] = KEY("guest", "acpi", read_switch, acpi),
 	[CONFIG_APIC] = KEY("guest", "apic", read_switch, apic),
 	[CONFIG_CONSOLE] = KEY("guest", "console", read_console, firmware_console),
+	[CONFIG_VARIABLE_LIST] = KEY("guest", "variables", read_variables, variables),
 	[CONFIG_BOOT_PATH] = KEY("boot", "path", read_path_or_empty, boot_path),
 };
 
@@ -783,12 +870,17 @@ bool config_wants_trace(const struct config *c)
 
 void config_init(struct config *c)
 {
+	char why[CONFIG_TEXT_MAX + 1];
+
 	memset(c, 0, sizeof(*c));
 	c->log = CONFIG_LOG_SERIAL | CONFIG_LOG_CONSOLE;
 	c->trace_size = 8 * MIB;
 	c->memory = 512 * MIB;
 	c->framebuffer = true;
+	c->acpi = true;
+	c->time_limit_grace = 10;
 	c->apic = true;
+	(void)read_variables("SecureBoot SetupMode BootCurrent", &c->variables, why);
 }
 
 static void parse_keys(struct parser *p, const char *text)

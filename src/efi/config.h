@@ -6,6 +6,9 @@
  *   on_failure = continue | next | shutdown | menu     default: continue
  *   on_reset, on_poweroff, on_triple_fault, on_time_limit = likewise; default: what on_failure says
  *   time_limit = SECONDS                               default: 0, none
+ *   time_limit_grace = SECONDS                         default: 10; so long before the limit, but not
+ *                                                      before half of it is over, the guest's power
+ *                                                      button is pressed. 0: never
  *   log = serial | console | serial,console            default: both
  *   rehearse = STAGE                                   default: empty; go up to that stage of the way to
  *                                                      the guest and back, as a first try on a machine
@@ -15,6 +18,10 @@
  *                                                      of all devices together may fill
  *   [guest]
  *   kernel = \EFI\...\bzImage                          required
+ *   boot = auto | linux | efi                          default: auto; how the kernel is started: by
+ *                                                      Linux's own protocol, or as an EFI program by a
+ *                                                      firmware inside the guest. auto: as Linux if it
+ *                                                      is a kernel, else as an EFI program
  *   initramfs = \EFI\...\initramfs                     default: none
  *   cmdline = the kernel's command line                default: empty
  *   memory = NUMBER[K|M|G]                             default: 512M
@@ -25,6 +32,11 @@
  *                                                      guest has no serial port and no keyboard of its own
  *   apic = on | off                                    default: on; a local APIC and an IOAPIC besides
  *                                                      the PIC
+ *   variables = NAME[-GUID] ...                        default: SecureBoot SetupMode BootCurrent; up
+ *                                                      to 16 EFI variables of the machine that an EFI
+ *                                                      guest may read, of UEFI's own GUID if none is
+ *                                                      named. What it sets itself ends with it
+ *   acpi = on | off                                    default: on; the guest gets ACPI tables
  *   [boot]
  *   path = \EFI\...\loader.efi                         default: empty, back to the boot manager
  *   [device NAME]                                      up to 8
@@ -68,6 +80,22 @@ enum config_action {
 	ACTION_NEXT,	 /* return to the boot manager with an error: it takes its next entry */
 	ACTION_SHUTDOWN, /* switch the machine off */
 	ACTION_MENU,	 /* return to the boot manager with success: it shows its menu */
+};
+
+enum config_boot { CONFIG_BOOT_AUTO, CONFIG_BOOT_LINUX, CONFIG_BOOT_EFI };
+
+#define CONFIG_VARIABLES     16u
+#define CONFIG_VARIABLE_NAME 63u
+
+/* An EFI variable: guid in the byte order of memory. */
+struct config_variable {
+	char name[CONFIG_VARIABLE_NAME + 1];
+	uint8_t guid[16];
+};
+
+struct config_variables {
+	struct config_variable item[CONFIG_VARIABLES];
+	unsigned count;
 };
 
 enum config_trace { CONFIG_TRACE_FILE, CONFIG_TRACE_SERIAL };
@@ -120,34 +148,40 @@ enum config_key {
 	CONFIG_ON_TRIPLE_FAULT,
 	CONFIG_ON_TIME_LIMIT,
 	CONFIG_TIME_LIMIT,
+	CONFIG_TIME_LIMIT_GRACE,
 	CONFIG_LOG,
 	CONFIG_REHEARSE,
 	CONFIG_TRACE_TO,
 	CONFIG_TRACE_SIZE,
 	CONFIG_KERNEL,
+	CONFIG_BOOT,
 	CONFIG_INITRAMFS,
 	CONFIG_CMDLINE,
 	CONFIG_MEMORY,
 	CONFIG_DISPLAY,
+	CONFIG_ACPI,
 	CONFIG_APIC,
 	CONFIG_CONSOLE,
+	CONFIG_VARIABLE_LIST,
 	CONFIG_BOOT_PATH,
 	CONFIG_KEYS
 };
 
 struct config {
 	enum config_action on_failure, on_reset, on_poweroff, on_triple_fault, on_time_limit;
-	uint32_t time_limit;		    /* seconds, 0 for none */
-	uint32_t log;			    /* CONFIG_LOG_... */
-	char rehearse[CONFIG_WORD_MAX + 1]; /* a stage's name; empty: run the guest */
+	uint32_t time_limit, time_limit_grace; /* seconds, 0 for none */
+	uint32_t log;			       /* CONFIG_LOG_... */
+	char rehearse[CONFIG_WORD_MAX + 1];    /* a stage's name; empty: run the guest */
 	enum config_trace trace_to;
 	uint64_t trace_size; /* bytes, whole pages */
 	char kernel[CONFIG_PATH_MAX + 1];
+	enum config_boot boot;
 	char initramfs[CONFIG_PATH_MAX + 1]; /* empty: none */
 	char cmdline[CONFIG_CMDLINE_MAX + 1];
 	uint64_t memory; /* bytes, whole pages */
-	bool framebuffer, apic;
+	bool framebuffer, apic, acpi;
 	bool firmware_console;
+	struct config_variables variables;
 	char boot_path[CONFIG_PATH_MAX + 1]; /* empty: return to the boot manager */
 	struct config_device device[CONFIG_DEVICES];
 	unsigned device_count;

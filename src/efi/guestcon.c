@@ -20,7 +20,7 @@ static void screen_print(void *arg, const uint16_t *text)
 	unsigned n = 0;
 
 	(void)arg;
-	for (; text[n] && n < TERMINAL_RUN; n++)
+	for (; n < TERMINAL_RUN && text[n]; n++)
 		copy[n] = text[n];
 	copy[n] = 0;
 	if (EFI_ERROR(out->TestString(out, copy)))

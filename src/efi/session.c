@@ -11,16 +11,19 @@
 #include "efi/acpi.h"
 #include "efi/backed.h"
 #include "efi/console.h"
+#include "efi/describe.h"
 #include "efi/files.h"
 #include "efi/framebuffer.h"
 #include "efi/guestram.h"
 #include "efi/inventory.h"
 #include "efi/mediated.h"
 #include "efi/resident.h"
+#include "efi/services.h"
 #include "efi/stages.h"
 #include "efi/ticks.h"
 #include "efi/tracefile.h"
 #include "efi/vectors.h"
+#include "guest/efi.h"
 #include "guest/linux.h"
 #include "hw/time.h"
 #include "vmx/vmx.h"
@@ -37,6 +40,8 @@ struct session {
 	struct guest_entry entry;
 	struct guest_framebuffer framebuffer;
 	bool has_framebuffer;
+	bool is_efi; /* the guest is an EFI program: it has a firmware, which makes calls */
+	struct firmware_calls firmware_calls;
 	struct arena arena;
 	size_t arena_pages;
 	struct guest_ram ram;
@@ -197,13 +202,49 @@ static int read_named(const struct session *s, EFI_HANDLE volume, enum config_ke
 	return err;
 }
 
+/* The bytes of src/guest/firmware, linked in. */
+extern const uint8_t guest_firmware[];
+extern const uint64_t guest_firmware_len;
+
+static int load_efi(
+	struct session *s, const struct guest_linux_params *p, struct guest_error *ret_error)
+{
+	struct guest_efi_params e = {
+		.firmware = guest_firmware,
+		.firmware_len = guest_firmware_len,
+		.program = *p,
+		.path = s->config->kernel,
+	};
+	int err = guest_load_efi(&s->vm.gmem, &s->map, &e, &s->entry, ret_error);
+
+	if (err)
+		return err;
+	s->is_efi = true;
+	err = services_init(&s->firmware_calls, &s->vm, &s->config->variables, &s->arena);
+	if (err) {
+		ret_error->part = GUEST_VARIABLES;
+		fmt_print(ret_error->text, sizeof(ret_error->text), "%s", error_string(err));
+	}
+	return err;
+}
+
+/* auto: a kernel is started as one, all else that is an EFI program as that. */
+static bool starts_as_efi(const struct config *c, const struct file *kernel)
+{
+	if (c->boot != CONFIG_BOOT_AUTO)
+		return c->boot == CONFIG_BOOT_EFI;
+	return !guest_is_linux(kernel->data, kernel->size) &&
+	       guest_is_efi(kernel->data, kernel->size);
+}
+
 static int load(struct session *s, const struct file *kernel, const struct file *initramfs)
 {
 	static const enum config_key keys[] = {[GUEST_KERNEL] = CONFIG_KERNEL,
 		[GUEST_INITRAMFS] = CONFIG_INITRAMFS,
 		[GUEST_CMDLINE_TEXT] = CONFIG_CMDLINE,
 		[GUEST_MEMORY] = CONFIG_MEMORY,
-		[GUEST_DISPLAY] = CONFIG_DISPLAY};
+		[GUEST_DISPLAY] = CONFIG_DISPLAY,
+		[GUEST_VARIABLES] = CONFIG_VARIABLE_LIST};
 	struct guest_linux_params p = {
 		.kernel = kernel->data,
 		.kernel_len = kernel->size,
@@ -212,9 +253,12 @@ static int load(struct session *s, const struct file *kernel, const struct file 
 		.cmdline = s->config->cmdline,
 		.tsc_khz = hw_tsc_khz(),
 		.framebuffer = s->has_framebuffer ? &s->framebuffer : NULL,
+		.acpi = s->config->acpi,
 	};
 	struct guest_error e;
-	int err = guest_load_linux(&s->vm.gmem, &s->map, &p, &s->entry, &e);
+	int err = starts_as_efi(s->config, kernel)
+			  ? load_efi(s, &p, &e)
+			  : guest_load_linux(&s->vm.gmem, &s->map, &p, &s->entry, &e);
 
 	if (err)
 		complain(s->config, keys[e.part], e.text);
@@ -333,12 +377,17 @@ static void inventory_leave(void *context)
 static int machine_enter(void *context)
 {
 	struct session *s = context;
-
+	const struct config *c = s->config;
+	/* Of a short limit the guest gets at least half undisturbed. */
+	uint64_t grace_us = min_u64(c->time_limit_grace * 1000000ull, c->time_limit * 500000ull);
 	int err;
 
 	vm_init(&s->vm);
 	s->machine.without_console = s->config->firmware_console;
-	err = machine_attach(&s->machine, &s->vm, &s->arena, s->config->apic, s->ecam, s->ecam_len);
+	err = machine_attach(&s->machine, &s->vm, &s->arena, s->config->apic, s->ecam, s->ecam_len,
+		hw_us_to_tsc(grace_us));
+	if (!err && s->is_efi)
+		hypercall_offer_firmware(&s->machine.hypercall, &s->firmware_calls);
 	if (!err && s->vm.trace)
 		trace_start(&s->vm);
 	return err;
@@ -449,6 +498,8 @@ static int tables_enter(void *context)
 	struct vcpu *v = &s->vm.vcpu;
 	int err = slpt_init(&s->vm.slpt, v->ops->slpt, &s->arena);
 
+	if (!err && s->config->acpi)
+		err = describe_guest(&s->vm, &s->machine, &s->map, &s->arena);
 	for (unsigned i = 0; !err && i < s->vm.gmem.count; i++) {
 		const struct gmem_run *r = &s->vm.gmem.run[i];
 
@@ -503,24 +554,6 @@ static int virtualization_enter(void *context)
 
 /* ---- run ---- */
 
-static void report(const struct session *s)
-{
-	const struct vm *vm = &s->vm;
-	char line[LOG_LINE_MAX];
-	uint64_t total = 0;
-	int len = 0;
-
-	for (unsigned i = 0; i < VMEXIT_KINDS; i++) {
-		total += vm->exits[i];
-		if (vm->exits[i] && len >= 0 && (size_t)len < sizeof(line))
-			len += fmt_print(line + len, sizeof(line) - (size_t)len, " %s %lu",
-				vmexit_kind_name(i), vm->exits[i]);
-	}
-	log_line("exits: %lu:%s", total, line);
-	log_line("interrupts: %lu; idle %lu ms; unclaimed: %lu ports, %lu memory", vm->interrupts,
-		vm->idle_tsc / hw_tsc_khz(), vm->unclaimed_pio, vm->unclaimed_mmio);
-}
-
 static int run_enter(void *context)
 {
 	struct session *s = context;
@@ -538,7 +571,7 @@ static int run_enter(void *context)
 	s->ticks_during = ticks_count() - s->ticks_before;
 	s->ended_tsc = hw_tsc();
 	log_line("guest ended: %s", vm_stop_name(vm->stop.reason));
-	report(s);
+	vm_log_exits(vm);
 	return 0;
 }
 

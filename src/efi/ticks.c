@@ -60,7 +60,7 @@ EFI_TIMER_ARCH_PROTOCOL *ticks_timer(void)
 /* What the processor rests between two of its interrupts, in TSC ticks: the middle one of some. */
 static uint64_t measure_period(void)
 {
-	uint64_t took[ROUNDS_REST], last;
+	uint64_t took[ROUNDS_REST] = {0}, last;
 
 	hw_irq_disable();
 	hw_wait();

@@ -112,9 +112,19 @@ static int call_fail(struct vm *vm)
 	return 0;
 }
 
+/* Whether the guest may put one more line into the log; *ret_last if it is the last one. */
+static bool may_log(struct hypercall *h, bool *ret_last)
+{
+	if (h->log_lines >= HYPERCALL_LOG_LINES)
+		return false;
+	*ret_last = ++h->log_lines == HYPERCALL_LOG_LINES;
+	return true;
+}
+
 static int call_log(struct hypercall *h, struct vm *vm)
 {
 	char text[POSTERN_LOG_LINE_MAX + 1];
+	bool last;
 	size_t len;
 	int err = copy_text(vm, text, POSTERN_LOG_LINE_MAX, &len);
 
@@ -125,11 +135,17 @@ static int call_log(struct hypercall *h, struct vm *vm)
 		if (text[i] < 0x20 || text[i] > 0x7e)
 			text[i] = '?';
 	}
-	if (h->log_lines >= HYPERCALL_LOG_LINES)
-		return 0;
-	h->log_lines++;
-	log_line("guest says: %s%s", text,
-		h->log_lines == HYPERCALL_LOG_LINES ? " (and no more from here on)" : "");
+	if (may_log(h, &last))
+		log_line("guest says: %s%s", text, last ? " (and no more from here on)" : "");
+	return 0;
+}
+
+static int call_exits(struct hypercall *h, const struct vm *vm)
+{
+	bool last;
+
+	if (may_log(h, &last))
+		vm_log_exits(vm);
 	return 0;
 }
 
@@ -142,9 +158,18 @@ static int call(struct hypercall *h, struct vm *vm, uint32_t function)
 		return call_fail(vm);
 	case POSTERN_CALL_LOG:
 		return call_log(h, vm);
+	case POSTERN_CALL_EXITS:
+		return call_exits(h, vm);
 	default:
-		return POSTERN_CALL_ENOSYS;
+		return h->firmware ? firmware_call(h->firmware, vm, function) : POSTERN_CALL_ENOSYS;
 	}
+}
+
+/* An answer that is a service's everyday business, and no news for the log. */
+static bool is_usual(uint32_t function, int result)
+{
+	return function >= POSTERN_CALL_GET_TIME &&
+	       (result == POSTERN_CALL_ENOENT || result == POSTERN_CALL_ETOOSMALL);
 }
 
 static enum io_result handle_port(struct device *dev, struct io_access *a)
@@ -158,7 +183,7 @@ static enum io_result handle_port(struct device *dev, struct io_access *a)
 	/* The first call that ends the guest is the one that counts. */
 	result = vm->stop.reason == STOP_NONE ? call(h, vm, (uint32_t)a->value)
 					      : POSTERN_CALL_EINVAL;
-	if (result)
+	if (result && !is_usual((uint32_t)a->value, result))
 		log_limited(&h->refused, "guest: call %u refused: %d", (unsigned)a->value, result);
 	vcpu_write_gpr(&vm->vcpu, GPR_RAX, (uint32_t)result);
 	return IO_DONE;
@@ -179,4 +204,9 @@ int hypercall_init(struct hypercall *h, struct vm *vm)
 		.name = "hypercall",
 	};
 	return region_add(&vm->pio, &h->region);
+}
+
+void hypercall_offer_firmware(struct hypercall *h, struct firmware_calls *c)
+{
+	h->firmware = c;
 }

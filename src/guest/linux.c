@@ -189,60 +189,24 @@ static int put_boot_params(struct loader *l)
 	b->ext_ramdisk_image = (uint32_t)(l->map->initramfs.base >> 32);
 	b->ext_ramdisk_size = (uint32_t)(l->map->initramfs.len >> 32);
 	b->hdr.setup_data = 0;
+	b->acpi_rsdp_addr = l->p->acpi ? GUEST_ACPI_BASE : 0;
 	b->e820_entries = GUEST_E820_ENTRIES;
 	guest_map_e820(l->map, b->e820);
 	return put(l, GUEST_BOOT_PARAMS, b, sizeof(*b));
 }
 
-/* SDM vol. 3A "4-Level Paging": present, writable, accessed, dirty, 2-MiB page. */
-#define PT_TABLE 0x23ull
-#define PT_LARGE 0xe3ull
-#define PT_SLOTS 512u
-#define PD_COUNT 4u /* 1 GiB each: all of the 32-bit space, so devices and framebuffer too */
-
-/* PML4, page-directory-pointer table, PD_COUNT page directories: one page each, in this order. */
-static int put_page_tables(struct loader *l)
-{
-	uint64_t table[PT_SLOTS] = {GUEST_PAGE_TABLES + PAGE_SIZE + PT_TABLE};
-	int err = put(l, GUEST_PAGE_TABLES, table, sizeof(table));
-
-	for (unsigned i = 0; i < PD_COUNT; i++)
-		table[i] = GUEST_PAGE_TABLES + (2 + i) * PAGE_SIZE + PT_TABLE;
-	if (!err)
-		err = put(l, GUEST_PAGE_TABLES + PAGE_SIZE, table, sizeof(table));
-	for (unsigned i = 0; i < PD_COUNT && !err; i++) {
-		for (unsigned n = 0; n < PT_SLOTS; n++)
-			table[n] = i * GIB + n * LARGE_SIZE + PT_LARGE;
-		err = put(l, GUEST_PAGE_TABLES + (2 + i) * PAGE_SIZE, table, sizeof(table));
-	}
-	return err;
-}
-_Static_assert(GUEST_PAGE_TABLES + (2 + PD_COUNT) * PAGE_SIZE < GUEST_STACK_TOP, "low memory");
-
-/* Entry 2 is the code segment, entry 3 the data segment, as the protocol demands. */
-static const uint64_t gdt[] = {0, 0, 0x00af9b000000ffffull, 0x00cf93000000ffffull};
-
 int guest_load_linux(struct gmem *m, struct guest_map *map, const struct guest_linux_params *p,
 	struct guest_entry *ret_entry, struct guest_error *ret_error)
 {
-	static int (*const steps[])(struct loader *) = {read_header, check_sizes, place, put_files,
-		put_cmdline, put_boot_params, put_page_tables};
+	static int (*const steps[])(struct loader *) = {
+		read_header, check_sizes, place, put_files, put_cmdline, put_boot_params};
 	struct loader l = {.gmem = m, .map = map, .p = p, .error = ret_error};
 	int err = 0;
 
 	for (unsigned i = 0; i < array_size(steps) && !err; i++)
 		err = steps[i](&l);
-	if (!err)
-		err = put(&l, GUEST_GDT, gdt, sizeof(gdt));
 	if (err)
 		return err;
-	*ret_entry = (struct guest_entry){
-		.rip = map->kernel.base + SETUP_ENTRY_64,
-		.rsp = GUEST_STACK_TOP,
-		.rsi = GUEST_BOOT_PARAMS,
-		.cr3 = gpa(GUEST_PAGE_TABLES),
-		.gdt = gpa(GUEST_GDT),
-		.gdt_limit = sizeof(gdt) - 1,
-	};
-	return 0;
+	err = guest_entry_put(m, map->kernel.base + SETUP_ENTRY_64, GUEST_BOOT_PARAMS, ret_entry);
+	return err ? fail(&l, err, GUEST_MEMORY, "no guest memory for the first page tables") : 0;
 }

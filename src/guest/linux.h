@@ -7,6 +7,7 @@
 #define POSTERN_GUEST_LINUX_H
 
 #include "core/gmem.h"
+#include "guest/entry.h"
 #include "guest/memory_map.h"
 
 /* A linear framebuffer of 32 bits per pixel; positions and sizes of the colours in bits. */
@@ -26,17 +27,18 @@ struct guest_linux_params {
 	const char *cmdline;
 	uint32_t tsc_khz; /* handed over on the command line; 0: the guest measures it */
 	const struct guest_framebuffer *framebuffer; /* NULL: none */
-};
-
-/* The arguments of vcpu_start_long_mode, and what goes into RSI. */
-struct guest_entry {
-	uint64_t rip, rsp, rsi;
-	gpa_t cr3, gdt;
-	uint16_t gdt_limit;
+	bool acpi; /* tables will be at GUEST_ACPI_BASE before the guest runs: guest/acpi.h */
 };
 
 /* Which of the things that a user configures is wrong, and how. */
-enum guest_part { GUEST_KERNEL, GUEST_INITRAMFS, GUEST_CMDLINE_TEXT, GUEST_MEMORY, GUEST_DISPLAY };
+enum guest_part {
+	GUEST_KERNEL,
+	GUEST_INITRAMFS,
+	GUEST_CMDLINE_TEXT,
+	GUEST_MEMORY,
+	GUEST_DISPLAY,
+	GUEST_VARIABLES
+};
 
 struct guest_error {
 	enum guest_part part;

@@ -545,6 +545,104 @@ def run_bochs_end(end: GuestEnd) -> Callable[[Context], None]:
     return run
 
 
+# ---- guests that are EFI programs ----
+
+
+def efi_services_esp(context: Context) -> Path:
+    config = make_config(
+        guest="efi-services.efi",
+        more_guest="initramfs = \\EFI\\postern\\initrd\ncmdline = one two",
+        postern="on_poweroff = next",
+    )
+    esp = make_esp(context, config)
+    shutil.copyfile(context.build / "efi-services.efi", esp / "EFI/postern/efi-services.efi")
+    (esp / "EFI/postern/initrd").write_bytes(bytes(i * 7 & 0xFF for i in range(5000)))
+    return esp
+
+
+def check_efi_services(machine: Machine) -> None:
+    expect_line(machine, "efi-services: started", FIRMWARE + STEP)
+    expect_line(machine, "child: 0 bytes of options, a parent")
+    expect_line(machine, "efi-services: ConOut")
+    expect_line(machine, "postern: guest: boot services ended")
+    said = expect(machine, r"efi-services: (\d+) wrong")
+    if int(said[1]):
+        raise Failure("; ".join(line.text for line in machine.lines() if "WRONG" in line.text))
+    expect_ended(machine, "power off")
+    expect(machine, r"postern: inventory: as found \(0 differences\)")
+    check_once(machine, r"postern: guest: its firmware has no RegisterProtocolNotify$")
+
+
+def run_efi_services(context: Context) -> None:
+    """Every service of the guest's firmware, before and after ExitBootServices."""
+    with qemu(context, efi_services_esp(context), second=make_next_esp(context)) as machine:
+        check_efi_services(machine)
+        expect_marker(machine, REMOVABLE)
+
+
+def run_bochs_efi_services(context: Context) -> None:
+    with bochs(context, efi_services_esp(context)) as machine:
+        check_efi_services(machine)
+
+
+# What the demo's kernel is told: as in guest-image/postern.conf.
+def demo_cmdline() -> str:
+    text = (ROOT / "guest-image/postern.conf").read_text()
+    found = re.search(r"^cmdline = (.*)$", text, re.MULTILINE)
+    assert found
+    return found[1]
+
+
+def efi_image(context: Context, replace: dict[str, str], uki: bool) -> Path:
+    """A copy of the demo's disk whose guest is an EFI program."""
+    image = context.folder / "disk.img"
+    subprocess.run(["cp", "--sparse=always", demo_image(context), image], check=True)
+    shutil.copyfile(f"{demo_image(context)}.geometry", f"{image}.geometry")
+    text = (ROOT / "guest-image/postern.conf").read_text()
+    for old, new in replace.items():
+        text = re.sub(rf"^{old} = .*$", new.replace("\\", r"\\"), text, flags=re.MULTILINE)
+    config = context.folder / "postern.conf"
+    config.write_text(text)
+    esp = f"{image}@@1M"
+    subprocess.run(["mcopy", "-o", "-i", esp, config, "::/EFI/postern/postern.conf"], check=True)
+    if uki:
+        program = context.folder / "uki.efi"
+        parts = [context.build / "image" / name for name in ("vmlinuz", "initramfs.img")]
+        command = [ROOT / "guest-image/build-host", *parts, program, demo_cmdline()]
+        subprocess.run(command, check=True)
+        subprocess.run(["mdel", "-i", esp, "::/EFI/postern/vmlinuz"], check=True)
+        subprocess.run(["mdel", "-i", esp, "::/EFI/postern/initramfs.img"], check=True)
+        subprocess.run(["mcopy", "-o", "-i", esp, program, "::/EFI/postern/uki.efi"], check=True)
+    return image
+
+
+STUB = {"kernel": "kernel = \\EFI\\postern\\vmlinuz\nboot = efi"}
+UKI = {"kernel": "kernel = \\EFI\\postern\\uki.efi", "initramfs": "", "cmdline": ""}
+
+
+def run_efi_boot(replace: dict[str, str], uki: bool) -> Callable[[Context], None]:
+    """The demo's kernel, started by the guest's firmware; the rest of the way as ever."""
+
+    def run(context: Context) -> None:
+        image = efi_image(context, replace, uki)
+        machine = Qemu(context.folder, image, accel=accelerator())
+        check_boot(machine)
+        check_once(machine, r"postern: guest: boot services ended$")
+
+    return run
+
+
+def run_bochs_efi_boot(replace: dict[str, str], uki: bool) -> Callable[[Context], None]:
+    def run(context: Context) -> None:
+        if not shutil.which("bochs-bin"):
+            raise Skip("Bochs isn't installed")
+        machine = Bochs(context.folder, efi_image(context, replace, uki))
+        check_boot(machine)
+        check_once(machine, r"postern: guest: boot services ended$")
+
+    return run
+
+
 # ---- the inventory ----
 
 
@@ -779,6 +877,11 @@ CASES: dict[str, Case] = {
     "system/virtio-console": Case(run_firmware_console, ("postern.efi", "image"), 400),
     "system/trace": Case(run_trace("nvme", "file"), ("postern.efi", "postern-trace", "image"), 400),
     "system/trace-serial": Case(run_trace("ide", "serial"), ("postern.efi", "postern-trace", "image"), 400),
+    "system/efi-services": Case(run_efi_services, (*SMALL, "efi-services.efi"), 240),
+    "system/bochs-efi-services": Case(run_bochs_efi_services, (*SMALL, "efi-services.efi"), 300),
+    "system/efi-stub": Case(run_efi_boot(STUB, False), ("postern.efi", "image"), 400),
+    "system/uki": Case(run_efi_boot(UKI, True), ("postern.efi", "image"), 400),
+    "system/bochs-uki": Case(run_bochs_efi_boot(UKI, True), ("postern.efi", "image"), 600),
     "system/wrong-passphrase": Case(run_wrong_passphrase, ("postern.efi", "image"), 500),
 }
 

@@ -143,6 +143,70 @@ static void cpuid_hides_the_host(void)
 	CHECK_EQ(cpu.reg[VREG_RIP], 0x1002);
 }
 
+static struct cpuid_regs cpuid_all_bits(uint32_t leaf, uint32_t subleaf)
+{
+	(void)leaf;
+	(void)subleaf;
+	return (struct cpuid_regs){~0u, ~0u, ~0u, ~0u};
+}
+
+static bool is_zero(struct cpuid_regs r)
+{
+	return !(r.eax | r.ebx | r.ecx | r.edx);
+}
+
+/* On a CPU that has everything, and at indexes that no CPU has, only what the table names shows. */
+static void cpuid_shows_only_its_table(void)
+{
+	static const uint32_t first[] = {
+		0, 0x40000000, 0x80000000, 0x80860000, 0xc0000000, 0xffffff00};
+	unsigned shown = 0;
+
+	fresh();
+	fake_hw.cpuid = cpuid_all_bits;
+	cpuid_init(&vm);
+	for (unsigned i = 0; i < sizeof(first) / sizeof(first[0]); i++)
+		for (uint32_t leaf = first[i]; leaf - first[i] < 0x100; leaf++)
+			for (uint32_t sub = 0; sub < 64; sub++)
+				shown += !is_zero(cpuid_answer(&vm, leaf, sub)) &&
+					 (!sub || leaf == 4 || leaf == 7 || leaf == 0xd);
+	CHECK_EQ(shown, 5 + 3 + 6 + 2 + 9);
+	CHECK_EQ(ask(0, 0).eax, 0x16);
+	CHECK_EQ(ask(0x80000000, 0).eax, 0x80000008);
+	CHECK_EQ(ask(1, 0).ebx, 0xffff);
+	CHECK_EQ(ask(1, 0).ecx, 0xf6d83203);
+	CHECK_EQ(ask(1, 0).edx, 0x078bb97f);
+	CHECK_EQ(ask(7, 0).ebx, 0x219c03a9);
+	CHECK(ask(7, 0).ecx == 0x600 && ask(7, 0).edx == 0x410 && !ask(7, 0).eax);
+	CHECK_EQ(ask(0x80000001, 0).ecx, 0x1e1);
+	CHECK_EQ(ask(0x80000001, 0).edx, 0x25d3b97f);
+	CHECK(ask(0x80000007, 0).edx == 0x100 && !ask(0x80000008, 0).ecx);
+	CHECK(is_zero(ask(5, 0)) && is_zero(ask(6, 0)) && is_zero(ask(0xb, 0)));
+	CHECK(is_zero(ask(0x8000000a, 0)) && is_zero(ask(0x8000001d, 0)) &&
+		is_zero(ask(4, 0xffffffff)));
+	CHECK(ask(0x40000000, 0).eax == 0x40000001 && ask(0x40000000, 0).ecx == 0x006e7265);
+}
+
+/* An old CPU, whose answer beyond its highest leaf is noise. */
+static struct cpuid_regs cpuid_old(uint32_t leaf, uint32_t subleaf)
+{
+	(void)subleaf;
+	if (leaf == 0)
+		return (struct cpuid_regs){1, 0, 0, 0};
+	if (leaf == 0x80000000)
+		return (struct cpuid_regs){0x80000001, 0, 0, 0};
+	return (struct cpuid_regs){~0u, ~0u, ~0u, ~0u};
+}
+
+static void cpuid_shows_no_noise(void)
+{
+	fresh();
+	fake_hw.cpuid = cpuid_old;
+	cpuid_init(&vm);
+	CHECK(is_zero(ask(7, 0)) && is_zero(ask(4, 0)) && is_zero(ask(0x15, 0)));
+	CHECK(is_zero(ask(0x80000002, 0)) && is_zero(ask(0x80000008, 0)) && !is_zero(ask(1, 0)));
+}
+
 static void cpuid_follows_the_guest(void)
 {
 	fresh();
@@ -189,6 +253,14 @@ static void msrs_deny_by_default(void)
 	for (uint32_t i = 0; i < 0x2000; i++)
 		answered += msr(false, i, 0) + msr(false, 0xc0000000 + i, 0);
 	CHECK_EQ(answered, 11);
+	answered = 0;
+	for (uint32_t i = 0; i < 0x2000; i++)
+		answered += msr(false, 0xc0010000 + i, 0) + msr(false, 0x40000000 + i, 0) +
+			    msr(false, 0xffffe000 + i, 0) + msr(true, 0x4b564d00 + i, 0);
+	CHECK_EQ(answered, 4);
+	for (uint32_t bit = 1u << 13; bit; bit <<= 1)
+		CHECK(!msr(false, bit, 0) && !msr(true, bit | 0x10, 0) &&
+			!msr(false, bit | 0x277, 0));
 	CHECK(!msr(true, 0x1b, 0) && !msr(true, 0x79, 0) && !msr(false, 0x570, 0));
 	CHECK(msr_is_direct(MSR_LSTAR) && !msr_is_direct(MSR_EFER) && !msr_is_direct(0x79));
 }
@@ -631,6 +703,8 @@ static void names_exist(void)
 int main(void)
 {
 	RUN(cpuid_hides_the_host);
+	RUN(cpuid_shows_only_its_table);
+	RUN(cpuid_shows_no_noise);
 	RUN(cpuid_follows_the_guest);
 	RUN(msrs_deny_by_default);
 	RUN(msrs_shadow_and_check);

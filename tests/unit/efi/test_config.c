@@ -38,13 +38,41 @@ static void test_defaults(void)
 	CHECK(!strcmp(config.kernel, "\\k"));
 	CHECK(!*config.initramfs && !*config.cmdline && !*config.boot_path);
 	CHECK_EQ(config.memory, 512 * MIB);
-	CHECK(config.framebuffer);
+	CHECK(config.framebuffer && config.acpi);
+	CHECK_EQ(config.time_limit_grace, 10);
+	CHECK_EQ(config.boot, CONFIG_BOOT_AUTO);
+	CHECK_EQ(config.variables.count, 3);
+	CHECK(!strcmp(config.variables.item[2].name, "BootCurrent"));
+	CHECK_EQ(config.variables.item[2].guid[0], 0x61);
 	CHECK_EQ(config.trace_to, CONFIG_TRACE_FILE);
 	CHECK_EQ(config.trace_size, 8 * MIB);
 	CHECK(!config_wants_trace(&config));
 	CHECK_EQ(config.device_count, 0);
 	CHECK_EQ(config.line[CONFIG_KERNEL], 2);
 	CHECK_EQ(config.line[CONFIG_MEMORY], 0);
+}
+
+static void test_variables(void)
+{
+	static const uint8_t guid[16] = {0x33, 0x22, 0x11, 0x00, 0x55, 0x44, 0x77, 0x66, 0x88, 0x99,
+		0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff};
+
+	CHECK_EQ(parse(MINIMAL "variables = Boot0001\tA-00112233-4455-6677-8899-aABBccddeeff "
+			       "B-00112233-4455-6677-8899-aabbccddeefg"),
+		0);
+	CHECK_EQ(config.variables.count, 3);
+	CHECK(!strcmp(config.variables.item[0].name, "Boot0001"));
+	CHECK(!strcmp(config.variables.item[1].name, "A"));
+	CHECK(!memcmp(config.variables.item[1].guid, guid, sizeof(guid)));
+	/* Not quite a GUID: a part of the name, and the GUID is UEFI's. */
+	CHECK_EQ(config.variables.item[2].guid[0], 0x61);
+	CHECK(!strcmp(config.variables.item[2].name, "B-00112233-4455-6677-8899-aabbccddeefg"));
+	CHECK_EQ(parse(MINIMAL "boot = efi\nvariables ="), 0);
+	CHECK_EQ(config.boot, CONFIG_BOOT_EFI);
+	CHECK_EQ(config.variables.count, 0);
+	CHECK_EQ(parse(MINIMAL "variables = "
+			       "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+		-E_INVAL);
 }
 
 static void test_everything(void)
@@ -55,6 +83,7 @@ static void test_everything(void)
 		       "on_reset = shutdown\r\n"
 		       "on_poweroff : menu\r\n"
 		       "time_limit = 90\r\n"
+		       "time_limit_grace = 20\r\n"
 		       "log = serial\r\n"
 		       "\r\n"
 		       "[guest]\r\n"
@@ -63,6 +92,7 @@ static void test_everything(void)
 		       "cmdline = quiet root=x:y ; dyndbg=\"file a.c +p\" # all of it\r\n"
 		       "memory = 65536K\r\n"
 		       "display = none\r\n"
+		       "acpi = off\r\n"
 		       "; comment\r\n"
 		       "[boot]\r\n"
 		       "path = \\EFI\\Linux\\host os.efi\r\n"
@@ -86,14 +116,15 @@ static void test_everything(void)
 	CHECK(!strcmp(config.kernel, "\\EFI\\postern\\bzImage"));
 	CHECK(!strcmp(config.cmdline, "quiet root=x:y ; dyndbg=\"file a.c +p\" # all of it"));
 	CHECK_EQ(config.memory, 64 * MIB);
-	CHECK(!config.framebuffer);
+	CHECK(!config.framebuffer && !config.acpi);
+	CHECK_EQ(config.time_limit_grace, 20);
 	CHECK(!strcmp(config.boot_path, "\\EFI\\Linux\\host os.efi"));
 	CHECK_EQ(config.device_count, 4);
 	CHECK(!strcmp(config.device[0].name, "disk"));
 	CHECK_EQ(config.device[0].mode, DEVICE_RESTRICTED);
-	CHECK_EQ(config.device[0].line, 19);
+	CHECK_EQ(config.device[0].line, 21);
 	CHECK_EQ(config.device[1].mode, DEVICE_HIDDEN);
-	CHECK_EQ(config.line[CONFIG_BOOT_PATH], 17);
+	CHECK_EQ(config.line[CONFIG_BOOT_PATH], 19);
 }
 
 static void test_trace(void)
@@ -266,6 +297,9 @@ static void test_bad_values(void)
 			"memory: \"64MB\" isn't a size in bytes, or with K, M or G behind it"},
 		{"[guest]\nmemory = M",
 			"memory: \"M\" isn't a size in bytes, or with K, M or G behind it"},
+		{"[guest]\nboot = bios", "boot: \"bios\" isn't auto, linux or efi"},
+		{"[guest]\nvariables = a b c d e f g h i j k l m n o p q",
+			"variables: more than 16 variables"},
 		{"[guest]\ndisplay = vga", "display: \"vga\" isn't framebuffer or none"},
 		{"[boot]\npath = /EFI",
 			"path: \"/EFI\" isn't a path on the ESP, beginning with \\"},
@@ -453,6 +487,7 @@ int main(void)
 {
 	RUN(test_defaults);
 	RUN(test_everything);
+	RUN(test_variables);
 	RUN(test_trace);
 	RUN(test_firmware_disk);
 	RUN(test_firmware_disk_errors);

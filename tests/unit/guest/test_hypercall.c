@@ -35,6 +35,19 @@ int gva_read(struct vm *v, uint64_t at, void *ret_copy, size_t len, enum gva_acc
 	return 0;
 }
 
+int gva_write(struct vm *v, uint64_t at, const void *data, size_t len, bool user,
+	struct gva_fault *ret_fault)
+{
+	(void)v;
+	(void)at;
+	(void)data;
+	(void)len;
+	(void)user;
+	(void)ret_fault;
+	CHECK(!"a guest without a firmware makes no call that writes");
+	return -E_FAULT;
+}
+
 static uint64_t get(struct vcpu *v, enum vcpu_reg reg)
 {
 	(void)v;
@@ -209,6 +222,8 @@ static void test_unknown(void)
 {
 	set_up();
 	CHECK_EQ(call(0, 0, 0, 0), POSTERN_CALL_ENOSYS);
+	for (uint32_t f = POSTERN_CALL_GET_TIME; f <= POSTERN_CALL_NO_SERVICE; f++)
+		CHECK_EQ(call(f, 0, TEXT_AT, 0), POSTERN_CALL_ENOSYS);
 	for (unsigned i = 0; i < 10000; i++)
 		CHECK_EQ(call(0xffffffff - i, 0, 0, 0), POSTERN_CALL_ENOSYS);
 	CHECK(line_count < 20); /* refusals are logged, but not without end */
