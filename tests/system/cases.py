@@ -776,6 +776,21 @@ def run_firmware_disk_write(context: Context) -> None:
     image.unlink()
 
 
+def run_firmware_acpi(context: Context) -> None:
+    """A guest with ACPI and APIC finds disk and console too, and gets their interrupts."""
+
+    def change(text: str) -> str:
+        text = firmware_backed(text, test="info", console=True)
+        return text.replace("noapic nolapic acpi=off pci=nomsi", "")
+
+    image = image_with(context, change)
+    machine = Qemu(context.folder, image, bus="ahci", accel=accelerator())
+    check_boot(machine)
+    # One line of the IOAPIC, a level, for both.
+    check_once(machine, r"^ *10: +[1-9]\d* .*fasteoi +virtio[01], virtio[01]")
+    image.unlink()
+
+
 def run_firmware_console(context: Context) -> None:
     """The guest's only console is the firmware's, which shows it on its screen and its serial port."""
     image = image_with(context, lambda text: firmware_backed(text, console=True))
@@ -874,6 +889,7 @@ CASES: dict[str, Case] = {
     "system/virtio-blk": Case(run_firmware_disk, ("postern.efi", "image"), 500),
     "system/virtio-blk-write": Case(run_firmware_disk_write, ("postern.efi", "image"), 400),
     "system/bochs-virtio": Case(run_firmware_disk_bochs, ("postern.efi", "image"), 600),
+    "system/virtio-acpi": Case(run_firmware_acpi, ("postern.efi", "image"), 500),
     "system/virtio-console": Case(run_firmware_console, ("postern.efi", "image"), 400),
     "system/trace": Case(run_trace("nvme", "file"), ("postern.efi", "postern-trace", "image"), 400),
     "system/trace-serial": Case(run_trace("ide", "serial"), ("postern.efi", "postern-trace", "image"), 400),
