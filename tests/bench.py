@@ -138,8 +138,26 @@ def measure_bare_guest(build: Path, folder: Path) -> Iterator[Line]:
         yield "boot/bare/guest-kernel", up[1], "seconds"
 
 
+def measure_disk(build: Path, folder: Path) -> Iterator[Line]:
+    """Reading a disk 64 KiB at a time: the firmware alone, and a guest through it."""
+    context = cases.Context(build, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    options = ["-kernel", str(build / "readspeed.efi")]
+    machine = Qemu(folder, build / "image/disk.img", bus="ahci", options=options)
+    with machine:
+        alone = machine.expect(r"readspeed: (\d+) KiB in (\d+) ms", 240)
+    yield "disk/firmware", f"{int(alone[1]) / int(alone[2]):.1f}", "MB/s"
+    image = cases.image_with(context, lambda text: cases.firmware_backed(text, test="read"))
+    machine = Qemu(folder, image, bus="ahci")
+    boot_alone(machine, bare=False)
+    read = re.search(r"read: (\d+) KiB from ([0-9.]+) s to ([0-9.]+) s", machine.text())
+    if read:
+        seconds = float(read[3]) - float(read[2])
+        yield "disk/virtio-blk", f"{int(read[1]) / seconds / 1000:.1f}", "MB/s"
+
+
 def make(build: Path) -> None:
-    targets = ["postern.efi", "marker.efi", "guests", "bench_decode"]
+    targets = ["postern.efi", "marker.efi", "guests", "bench_decode", "readspeed.efi"]
     subprocess.run(["ninja", "-C", str(build), *targets], check=True, stdout=subprocess.DEVNULL)
     image = str(ROOT / "guest-image/build")
     for argument in (str(build / "postern.efi"), "--bare"):
@@ -174,6 +192,7 @@ def run(build: Path, logs: Path) -> int:
         lambda: measure_boot(Qemu(folder / "qemu-ide", image, bus="ide", accel=cases.accelerator()), "qemu-ide"),
         lambda: measure_boot(Bochs(folder / "bochs-ide", image), "bochs-ide"),
         lambda: measure_drift(build, folder / "drift"),
+        lambda: measure_disk(build.resolve(), (folder / "disk").resolve()),
         lambda: measure_bare(build, folder / "bare"),
         lambda: measure_bare_guest(build, folder / "bare-guest"),
     ):

@@ -753,6 +753,18 @@ def run_firmware_disk(context: Context) -> None:
     image.unlink()
 
 
+def run_firmware_disk_bochs(context: Context) -> None:
+    """The same under VMX, with disk and console of the firmware and no device of the guest's own."""
+    if not shutil.which("bochs-bin"):
+        raise Skip("Bochs isn't installed")
+    image = image_with(context, lambda text: firmware_backed(text, console=True))
+    shutil.copyfile(f"{demo_image(context)}.geometry", f"{image}.geometry")
+    machine = Bochs(context.folder, image)
+    check_boot(machine)
+    check_once(machine, r"postern: virtio-blk disk: \d+ requests: \d+ reads, 0 writes, 0 denied, 0 failed")
+    image.unlink()
+
+
 def run_firmware_disk_write(context: Context) -> None:
     """Inside its windows, and nowhere else; the firmware's drivers start anew on the disk afterwards."""
     more = "write = yes\nwindow = 0-2047, 165888-221759\n"
@@ -770,6 +782,21 @@ def run_firmware_disk_write(context: Context) -> None:
             raise Failure("what the guest wrote isn't on the disk")
         if disk.read(4096) != before:
             raise Failure("the guest changed a block outside of its window")
+    image.unlink()
+
+
+def run_firmware_acpi(context: Context) -> None:
+    """A guest with ACPI and APIC finds disk and console too, and gets their interrupts."""
+
+    def change(text: str) -> str:
+        text = firmware_backed(text, test="info", console=True)
+        return text.replace("noapic nolapic acpi=off pci=nomsi", "")
+
+    image = image_with(context, change)
+    machine = Qemu(context.folder, image, bus="ahci", accel=accelerator())
+    check_boot(machine)
+    # One line of the IOAPIC, a level, for both.
+    check_once(machine, r"^ *10: +[1-9]\d* .*fasteoi +virtio[01], virtio[01]")
     image.unlink()
 
 
@@ -870,6 +897,8 @@ CASES: dict[str, Case] = {
     "system/bochs-ide": Case(run_boot_bochs, ("postern.efi", "image"), 600),
     "system/virtio-blk": Case(run_firmware_disk, ("postern.efi", "image"), 500),
     "system/virtio-blk-write": Case(run_firmware_disk_write, ("postern.efi", "image"), 400),
+    "system/bochs-virtio": Case(run_firmware_disk_bochs, ("postern.efi", "image"), 600),
+    "system/virtio-acpi": Case(run_firmware_acpi, ("postern.efi", "image"), 500),
     "system/virtio-console": Case(run_firmware_console, ("postern.efi", "image"), 400),
     "system/trace": Case(run_trace("nvme", "file"), ("postern.efi", "postern-trace", "image"), 400),
     "system/trace-serial": Case(run_trace("ide", "serial"), ("postern.efi", "postern-trace", "image"), 400),
