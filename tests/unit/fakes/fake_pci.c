@@ -168,6 +168,9 @@ void fake_pci_q35(void)
 	fake_pci_set(fn, PCI_COMMAND, 2, 6);
 	fake_pci_set(fn, PCI_INT_LINE, 2, 0x010a);
 	fake_pci_cap(fn, PCI_CAP_MSIX, 0x40);
+	fake_pci_set(fn, 0x42, 2, 64);
+	fake_pci_set(fn, 0x44, 4, 0x2000);
+	fake_pci_set(fn, 0x48, 4, 0x3000);
 	fake_pci_cap(fn, PCI_CAP_EXPRESS, 0x80);
 	fake_pci_cap(fn, 1, 0x60);
 	fn = fake_pci_add(PCI_BDF(0, 31, 0), 0x29188086, 0x060100);
