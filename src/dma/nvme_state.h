@@ -55,6 +55,7 @@ struct nvme {
 	bool failed;	/* CSTS.CFS: what the guest set up can't work */
 	bool shut_down; /* CSTS.SHST: complete */
 	bool irq_high;
+	uint32_t posted; /* interrupt vectors with new entries that no message has told of yet */
 
 	/* Number 0 is the admin pair. */
 	struct nvme_sq sq[NVME_QUEUES];
@@ -91,9 +92,11 @@ void nvme_ctrl_ring_cq(struct nvme *n, const struct nvme_cq *cq);
 
 /* ---- nvme_exec.c: commands and completions ---- */
 
-/* Completions to the guest, then new commands to the controller, then the interrupt line. */
+/* Completions to the guest, then new commands to the controller, then interrupts. */
 void nvme_exec_run(struct nvme *n);
 void nvme_exec_update_irq(struct nvme *n);
+/* The guest has cleared bits of its interrupt mask. */
+void nvme_exec_unmask(struct nvme *n, uint32_t bits);
 /* The guest's set-up turned out to be impossible: CSTS.CFS, until it resets the controller. */
 void nvme_exec_fail(struct nvme *n);
 
