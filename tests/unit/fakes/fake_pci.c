@@ -144,10 +144,11 @@ void hw_pci_write(pci_bdf_t bdf, unsigned offset, unsigned size, uint32_t value)
 unsigned hw_pci_find_cap(pci_bdf_t bdf, uint8_t id)
 {
 	const struct fake_function *fn = fake_pci_find(bdf);
-	unsigned at = fn && (fn->config[PCI_STATUS] & PCI_STATUS_CAPS) ? fn->config[PCI_CAP_PTR]
-								       : 0;
+	unsigned at = fn && (fn->config[PCI_STATUS] & PCI_STATUS_CAPS)
+			      ? fn->config[PCI_CAP_PTR] & 0xfcu
+			      : 0;
 
-	for (unsigned n = 0; at && n < 48; n++, at = fn->config[at + 1])
+	for (unsigned n = 0; at >= 0x40 && n < 48; n++, at = fn->config[at + 1] & 0xfcu)
 		if (fn->config[at] == id)
 			return at;
 	return 0;
