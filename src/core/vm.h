@@ -80,12 +80,12 @@ struct vm_timer {
 
 /* What the guest's CPUID answers, filled once by core/cpuid.c so that an exit only looks up. */
 struct cpuid_model {
-	struct cpuid_regs basic[0x20];	     /* leaves 0 to 1Fh */
-	struct cpuid_regs extended[0x20];    /* leaves 8000_0000h to 8000_001Fh */
-	struct cpuid_regs hypervisor[2];     /* leaves 4000_0000h and 4000_0001h */
-	struct cpuid_regs cache[8];	     /* subleaves of leaf 4 */
-	struct cpuid_regs xsave[3];	     /* subleaves of leaf Dh */
-	struct cpuid_regs topology[2];	     /* subleaves of leaf Bh */
+	struct cpuid_regs basic[0x20];	  /* leaves 0 to 1Fh */
+	struct cpuid_regs extended[0x20]; /* leaves 8000_0000h to 8000_001Fh */
+	struct cpuid_regs hypervisor[2];  /* leaves 4000_0000h and 4000_0001h */
+	struct cpuid_regs cache[8];	  /* subleaves of leaf 4 */
+	struct cpuid_regs xsave[3];	  /* subleaves of leaf Dh */
+	struct cpuid_regs topology[2];	  /* subleaves of leaf Bh */
 };
 
 struct vm {

@@ -572,6 +572,8 @@ static const struct key keys[CONFIG_KEYS] = {
 	[CONFIG_ON_TRIPLE_FAULT] = KEY("postern", "on_triple_fault", read_action, on_triple_fault),
 	[CONFIG_ON_TIME_LIMIT] = KEY("postern", "on_time_limit", read_action, on_time_limit),
 	[CONFIG_TIME_LIMIT] = KEY("postern", "time_limit", read_seconds, time_limit),
+	[CONFIG_TIME_LIMIT_GRACE] = KEY(
+		"postern", "time_limit_grace", read_seconds, time_limit_grace),
 	[CONFIG_LOG] = KEY("postern", "log", read_log, log),
 	[CONFIG_REHEARSE] = KEY("postern", "rehearse", read_word, rehearse),
 	[CONFIG_TRACE_TO] = KEY("postern", "trace_to", read_trace_to, trace_to),
@@ -582,6 +584,7 @@ static const struct key keys[CONFIG_KEYS] = {
 	[CONFIG_CMDLINE] = KEY("guest", "cmdline", read_cmdline, cmdline),
 	[CONFIG_MEMORY] = KEY("guest", "memory", read_memory, memory),
 	[CONFIG_DISPLAY] = KEY("guest", "display", read_display, framebuffer),
+	[CONFIG_ACPI] = KEY("guest", "acpi", read_switch, acpi),
 	[CONFIG_APIC] = KEY("guest", "apic", read_switch, apic),
 	[CONFIG_CONSOLE] = KEY("guest", "console", read_console, firmware_console),
 	[CONFIG_VARIABLE_LIST] = KEY("guest", "variables", read_variables, variables),
@@ -874,6 +877,8 @@ void config_init(struct config *c)
 	c->trace_size = 8 * MIB;
 	c->memory = 512 * MIB;
 	c->framebuffer = true;
+	c->acpi = true;
+	c->time_limit_grace = 10;
 	c->apic = true;
 	(void)read_variables("SecureBoot SetupMode BootCurrent", &c->variables, why);
 }

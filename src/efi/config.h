@@ -6,6 +6,9 @@
  *   on_failure = continue | next | shutdown | menu     default: continue
  *   on_reset, on_poweroff, on_triple_fault, on_time_limit = likewise; default: what on_failure says
  *   time_limit = SECONDS                               default: 0, none
+ *   time_limit_grace = SECONDS                         default: 10; so long before the limit, but not
+ *                                                      before half of it is over, the guest's power
+ *                                                      button is pressed. 0: never
  *   log = serial | console | serial,console            default: both
  *   rehearse = STAGE                                   default: empty; go up to that stage of the way to
  *                                                      the guest and back, as a first try on a machine
@@ -33,6 +36,7 @@
  *                                                      to 16 EFI variables of the machine that an EFI
  *                                                      guest may read, of UEFI's own GUID if none is
  *                                                      named. What it sets itself ends with it
+ *   acpi = on | off                                    default: on; the guest gets ACPI tables
  *   [boot]
  *   path = \EFI\...\loader.efi                         default: empty, back to the boot manager
  *   [device NAME]                                      up to 8
@@ -144,6 +148,7 @@ enum config_key {
 	CONFIG_ON_TRIPLE_FAULT,
 	CONFIG_ON_TIME_LIMIT,
 	CONFIG_TIME_LIMIT,
+	CONFIG_TIME_LIMIT_GRACE,
 	CONFIG_LOG,
 	CONFIG_REHEARSE,
 	CONFIG_TRACE_TO,
@@ -154,6 +159,7 @@ enum config_key {
 	CONFIG_CMDLINE,
 	CONFIG_MEMORY,
 	CONFIG_DISPLAY,
+	CONFIG_ACPI,
 	CONFIG_APIC,
 	CONFIG_CONSOLE,
 	CONFIG_VARIABLE_LIST,
@@ -163,9 +169,9 @@ enum config_key {
 
 struct config {
 	enum config_action on_failure, on_reset, on_poweroff, on_triple_fault, on_time_limit;
-	uint32_t time_limit;		    /* seconds, 0 for none */
-	uint32_t log;			    /* CONFIG_LOG_... */
-	char rehearse[CONFIG_WORD_MAX + 1]; /* a stage's name; empty: run the guest */
+	uint32_t time_limit, time_limit_grace; /* seconds, 0 for none */
+	uint32_t log;			       /* CONFIG_LOG_... */
+	char rehearse[CONFIG_WORD_MAX + 1];    /* a stage's name; empty: run the guest */
 	enum config_trace trace_to;
 	uint64_t trace_size; /* bytes, whole pages */
 	char kernel[CONFIG_PATH_MAX + 1];
@@ -173,7 +179,7 @@ struct config {
 	char initramfs[CONFIG_PATH_MAX + 1]; /* empty: none */
 	char cmdline[CONFIG_CMDLINE_MAX + 1];
 	uint64_t memory; /* bytes, whole pages */
-	bool framebuffer, apic;
+	bool framebuffer, apic, acpi;
 	bool firmware_console;
 	struct config_variables variables;
 	char boot_path[CONFIG_PATH_MAX + 1]; /* empty: return to the boot manager */

@@ -6,12 +6,12 @@
 #include "mmio/mmio.h"
 #include "pio/pio.h"
 
-#define LEGACY_DEVICES 4u
+#define LEGACY_DEVICES 5u
 
 static struct device *legacy_device(struct machine *m, unsigned i)
 {
 	struct device *const devices[LEGACY_DEVICES] = {
-		&m->cmos.dev, &m->keyboard.dev, &m->uart.dev, &m->reset.dev};
+		&m->cmos.dev, &m->keyboard.dev, &m->uart.dev, &m->reset.dev, &m->pm.dev};
 
 	return devices[i];
 }
@@ -32,12 +32,13 @@ void machine_detach(struct machine *m)
 	}
 }
 
-static int attach_legacy(struct machine *m, struct vm *vm, struct arena *arena)
+static int attach_legacy(struct machine *m, struct vm *vm, struct arena *arena, uint64_t grace_tsc)
 {
 	cmos_init(&m->cmos, vm);
 	i8042_init(&m->keyboard, vm);
 	uart_init(&m->uart, vm);
-	reset_ports_init(&m->reset, vm, 0);
+	reset_ports_init(&m->reset, vm);
+	pm_init(&m->pm, vm, MACHINE_PM_PORT, MACHINE_SCI, grace_tsc);
 	while (m->attached < LEGACY_DEVICES) {
 		struct device *dev = legacy_device(m, m->attached++);
 		int err;
@@ -76,7 +77,7 @@ static void route_legacy(struct machine *m)
 }
 
 int machine_attach(struct machine *m, struct vm *vm, struct arena *arena, bool apic, hpa_t ecam,
-	uint64_t ecam_len)
+	uint64_t ecam_len, uint64_t grace_tsc)
 {
 	int err;
 
@@ -93,7 +94,7 @@ int machine_attach(struct machine *m, struct vm *vm, struct arena *arena, bool a
 	if (!err)
 		err = vm_add_timer(vm, host_irq_tick, host_irq_next, &m->host_irq);
 	if (!err)
-		err = attach_legacy(m, vm, arena);
+		err = attach_legacy(m, vm, arena, grace_tsc);
 	if (!err)
 		err = hypercall_init(&m->hypercall, vm);
 	if (!err)
@@ -105,6 +106,7 @@ int machine_attach(struct machine *m, struct vm *vm, struct arena *arena, bool a
 	}
 	m->pic.acknowledged = vpit_acknowledged;
 	m->pic.acknowledged_arg = &m->pit;
+	machine_set_level(m, MACHINE_SCI);
 	route_legacy(m);
 	return 0;
 }

@@ -13,8 +13,13 @@
 #include "pci/filter.h"
 #include "pio/cmos.h"
 #include "pio/i8042.h"
+#include "pio/pm.h"
 #include "pio/reset.h"
 #include "pio/uart.h"
+
+/* Where the guest's ACPI hardware is: QEMU's and Intel's place for it, below all that PCI uses. */
+#define MACHINE_PM_PORT 0x600u
+#define MACHINE_SCI	9u
 
 struct machine {
 	struct vpic pic;
@@ -24,6 +29,7 @@ struct machine {
 	struct i8042 keyboard;
 	struct uart uart;
 	struct reset_ports reset;
+	struct pm pm;
 	struct hypercall hypercall;
 	struct pci_filter pci;
 	struct host_irq host_irq;
@@ -35,11 +41,11 @@ struct machine {
 
 /*
  * Sets the exit handlers of vm and attaches all parts, after vm_init; with apic false the guest has a
- * PIC alone. ecam_len is 0 if the firmware
- * names no ECAM window. On an error everything is undone; -E_NOMEM, -E_EXIST, -E_NOTSUP.
+ * PIC alone. ecam_len is 0 if the firmware names no ECAM window. grace_tsc is pm_init's. On an error
+ * everything is undone; -E_NOMEM, -E_EXIST, -E_NOTSUP.
  */
 int machine_attach(struct machine *m, struct vm *vm, struct arena *arena, bool apic, hpa_t ecam,
-	uint64_t ecam_len) must_check;
+	uint64_t ecam_len, uint64_t grace_tsc) must_check;
 void machine_detach(struct machine *m);
 
 /* A PCI pin drives this line: a level; firmware says so, and we are that here. */

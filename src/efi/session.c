@@ -11,6 +11,7 @@
 #include "efi/acpi.h"
 #include "efi/backed.h"
 #include "efi/console.h"
+#include "efi/describe.h"
 #include "efi/files.h"
 #include "efi/framebuffer.h"
 #include "efi/guestram.h"
@@ -252,6 +253,7 @@ static int load(struct session *s, const struct file *kernel, const struct file 
 		.cmdline = s->config->cmdline,
 		.tsc_khz = hw_tsc_khz(),
 		.framebuffer = s->has_framebuffer ? &s->framebuffer : NULL,
+		.acpi = s->config->acpi,
 	};
 	struct guest_error e;
 	int err = starts_as_efi(s->config, kernel)
@@ -375,12 +377,15 @@ static void inventory_leave(void *context)
 static int machine_enter(void *context)
 {
 	struct session *s = context;
-
+	const struct config *c = s->config;
+	/* Of a short limit the guest gets at least half undisturbed. */
+	uint64_t grace_us = min_u64(c->time_limit_grace * 1000000ull, c->time_limit * 500000ull);
 	int err;
 
 	vm_init(&s->vm);
 	s->machine.without_console = s->config->firmware_console;
-	err = machine_attach(&s->machine, &s->vm, &s->arena, s->config->apic, s->ecam, s->ecam_len);
+	err = machine_attach(&s->machine, &s->vm, &s->arena, s->config->apic, s->ecam, s->ecam_len,
+		hw_us_to_tsc(grace_us));
 	if (!err && s->is_efi)
 		hypercall_offer_firmware(&s->machine.hypercall, &s->firmware_calls);
 	if (!err && s->vm.trace)
@@ -493,6 +498,8 @@ static int tables_enter(void *context)
 	struct vcpu *v = &s->vm.vcpu;
 	int err = slpt_init(&s->vm.slpt, v->ops->slpt, &s->arena);
 
+	if (!err && s->config->acpi)
+		err = describe_guest(&s->vm, &s->machine, &s->map, &s->arena);
 	for (unsigned i = 0; !err && i < s->vm.gmem.count; i++) {
 		const struct gmem_run *r = &s->vm.gmem.run[i];
 

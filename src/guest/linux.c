@@ -189,6 +189,7 @@ static int put_boot_params(struct loader *l)
 	b->ext_ramdisk_image = (uint32_t)(l->map->initramfs.base >> 32);
 	b->ext_ramdisk_size = (uint32_t)(l->map->initramfs.len >> 32);
 	b->hdr.setup_data = 0;
+	b->acpi_rsdp_addr = l->p->acpi ? GUEST_ACPI_BASE : 0;
 	b->e820_entries = GUEST_E820_ENTRIES;
 	guest_map_e820(l->map, b->e820);
 	return put(l, GUEST_BOOT_PARAMS, b, sizeof(*b));

@@ -27,6 +27,7 @@ struct guest_linux_params {
 	const char *cmdline;
 	uint32_t tsc_khz; /* handed over on the command line; 0: the guest measures it */
 	const struct guest_framebuffer *framebuffer; /* NULL: none */
+	bool acpi; /* tables will be at GUEST_ACPI_BASE before the guest runs: guest/acpi.h */
 };
 
 /* Which of the things that a user configures is wrong, and how. */

@@ -2,6 +2,9 @@
 #include "guest/memory_map.h"
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/mem.h"
+
+#define ACPI_END (GUEST_ACPI_BASE + GUEST_ACPI_SIZE)
 
 int guest_map_init(struct guest_map *g, uint64_t size)
 {
@@ -23,10 +26,16 @@ struct guest_range guest_map_ram(const struct guest_map *g, unsigned i)
 void guest_map_e820(
 	const struct guest_map *g, struct e820_entry ret_entries[static GUEST_E820_ENTRIES])
 {
-	ret_entries[0] = (struct e820_entry){0, GUEST_LOW_END, E820_RAM};
-	ret_entries[1] = (struct e820_entry){
-		GUEST_BIOS_BASE, GUEST_HIGH_BASE - GUEST_BIOS_BASE, E820_RESERVED};
-	ret_entries[2] = (struct e820_entry){GUEST_HIGH_BASE, g->size - GUEST_HIGH_BASE, E820_RAM};
+	const struct e820_entry entries[GUEST_E820_ENTRIES] = {
+		{0, GUEST_LOW_END, E820_RAM},
+		{GUEST_BIOS_BASE, GUEST_ACPI_BASE - GUEST_BIOS_BASE, E820_RESERVED},
+		{GUEST_ACPI_BASE, GUEST_ACPI_NVS - GUEST_ACPI_BASE, E820_ACPI},
+		{GUEST_ACPI_NVS, ACPI_END - GUEST_ACPI_NVS, E820_NVS},
+		{ACPI_END, GUEST_HIGH_BASE - ACPI_END, E820_RESERVED},
+		{GUEST_HIGH_BASE, g->size - GUEST_HIGH_BASE, E820_RAM},
+	};
+
+	memcpy(ret_entries, entries, sizeof(entries));
 }
 
 int guest_map_add_window(struct guest_map *g, uint64_t base, uint64_t len)

@@ -4,7 +4,8 @@
  *
  *   0 ............ A0000    RAM; the loader's structures are in its first 64 KiB
  *   A0000 ........ C0000    nothing (VGA's memory on a PC; the guest has no VGA)
- *   C0000 ....... 100000    RAM full of zeros, reserved: scans for BIOS tables find nothing
+ *   C0000 ....... 100000    RAM full of zeros, reserved: scans for BIOS tables find nothing, but for
+ *                           the ACPI tables at E0000 if the guest gets some
  *   100000 ........ SIZE    RAM: the kernel at the address it prefers, the initramfs at the end
  *   above                   the framebuffer and the windows of PCI devices
  */
@@ -16,6 +17,9 @@
 #define GUEST_LOW_END	  0xa0000ull  /* end of the memory below the hole */
 #define GUEST_BIOS_BASE	  0xc0000ull  /* memory again, but reserved */
 #define GUEST_HIGH_BASE	  0x100000ull /* memory again */
+#define GUEST_ACPI_BASE	  0xe0000ull  /* tables, the RSDP first: guest/acpi.h */
+#define GUEST_ACPI_NVS	  0xe3000ull  /* those of them that an OS never reuses */
+#define GUEST_ACPI_SIZE	  0x4000u     /* both, in bytes */
 #define GUEST_SIZE_MIN	  (32 * MIB)
 #define GUEST_SIZE_MAX	  (2 * GIB)
 #define GUEST_ADDRESS_END (1ull << 48) /* what 4 levels of second-level tables translate */
@@ -32,7 +36,7 @@ struct guest_range {
 };
 
 /* ACPI specification 6.4, "INT 15H, E820H": Linux stores the 20 bytes unpadded. */
-enum { E820_RAM = 1, E820_RESERVED = 2 };
+enum { E820_RAM = 1, E820_RESERVED = 2, E820_ACPI = 3, E820_NVS = 4 };
 
 struct e820_entry {
 	uint64_t base, len;
@@ -41,7 +45,7 @@ struct e820_entry {
 _Static_assert(sizeof(struct e820_entry) == 20, "e820 entry");
 
 #define GUEST_RAM_RANGES   2u
-#define GUEST_E820_ENTRIES 3u
+#define GUEST_E820_ENTRIES 6u
 #define GUEST_WINDOWS	   16u
 
 struct guest_map {

@@ -303,6 +303,28 @@ int pci_filter_add(struct pci_filter *f, struct device *dev)
 	return show_path(f, seen);
 }
 
+int pci_filter_root_pin(const struct pci_filter *f, pci_bdf_t bdf, unsigned pin,
+	unsigned *ret_device, unsigned *ret_pin)
+{
+	/* The scan bounds the number of bridges. */
+	for (unsigned n = 0; n < 256; n++) {
+		const struct pci_seen *fn;
+
+		/* Virtual functions are all there, and in no scan. */
+		if (!PCI_BUS(bdf)) {
+			*ret_device = PCI_DEV(bdf);
+			*ret_pin = pin;
+			return 0;
+		}
+		fn = pci_topology_find(&f->topology, bdf);
+		if (!fn)
+			return -E_NOENT;
+		pin = (pin + PCI_DEV(bdf)) % 4;
+		bdf = fn->bridge;
+	}
+	return -E_CORRUPT;
+}
+
 /* ---- virtual functions ---- */
 
 int pci_filter_reserve(struct pci_filter *f, uint64_t base, uint64_t len)

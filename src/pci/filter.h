@@ -58,6 +58,14 @@ int pci_filter_init(struct pci_filter *f, struct vm *vm, struct arena *arena, gp
  */
 int pci_filter_add(struct pci_filter *f, struct device *dev) must_check;
 
+/*
+ * Where an interrupt pin (0 to 3: INTA to INTD) of a function comes out on bus 0: device and pin there,
+ * turned on at each bridge on the way. PCI-to-PCI Bridge Architecture Specification 1.2, "Interrupt
+ * Binding". -E_NOENT (no such function), -E_CORRUPT.
+ */
+int pci_filter_root_pin(const struct pci_filter *f, pci_bdf_t bdf, unsigned pin,
+	unsigned *ret_device, unsigned *ret_pin) must_check;
+
 /* Memory of the guest's machine that isn't in vm: the framebuffer. -E_NOMEM. */
 int pci_filter_reserve(struct pci_filter *f, uint64_t base, uint64_t len) must_check;
 

@@ -1,14 +1,13 @@
 /*
  * Reset, power and debug ports. Nothing of this reaches the hardware, so there is nothing to put
  * back. State: what the guest wrote. On the exit path. CF9h is the PCI filter's.
+ * ACPI's registers are pm.c's.
  *
  * The rules:
  *   80h        POST codes: dropped; reads give 0
  *   92h        fast reset, 0 to 1 of bit 0: the guest resets. A20 is always on
  *   B2h, B3h   SMI command and data: dropped; read as all ones
  *   8900h      the word by which Bochs switches off: the guest powers off
- *   PM1a_CNT   SLP_EN: the guest powers off, whatever the type; SCI_EN reads as 1, the other bits
- *              as written. ACPI Specification 6.5, "PM1 Control Registers"
  */
 #include "pio/reset.h"
 #include "base/bits.h"
@@ -22,9 +21,6 @@
 
 #define FAST_RESET 0x01u
 #define FAST_A20   0x02u
-
-#define PM1_SCI_EN 0x0001u
-#define PM1_SLP_EN 0x2000u
 
 static enum io_result post_access(struct device *dev, struct io_access *a)
 {
@@ -77,23 +73,6 @@ static enum io_result bochs_access(struct device *dev, struct io_access *a)
 	return IO_DONE;
 }
 
-static enum io_result pm1_access(struct device *dev, struct io_access *a)
-{
-	struct reset_ports *p = dev->state;
-
-	if (!range_fits(a->offset, a->size, sizeof(p->pm1_value)))
-		return IO_REJECT;
-	if (!a->write) {
-		a->value = ((p->pm1_value | PM1_SCI_EN) >> (a->offset * 8)) & size_mask(a->size);
-		return IO_DONE;
-	}
-	p->pm1_value = (uint16_t)bytes_merge(p->pm1_value, a->value, (unsigned)a->offset, a->size);
-	if (p->pm1_value & PM1_SLP_EN)
-		vm_request_stop(dev->vm, STOP_POWEROFF);
-	p->pm1_value &= (uint16_t)~PM1_SLP_EN; /* write-only */
-	return IO_DONE;
-}
-
 static int reset_attach(struct device *dev, struct arena *arena)
 {
 	struct reset_ports *p = dev->state;
@@ -102,18 +81,16 @@ static int reset_attach(struct device *dev, struct arena *arena)
 		{.base = FAST_PORT, .len = 1, .handler = fast_access, .name = "port 92"},
 		{.base = SMI_PORT, .len = 2, .handler = smi_access, .name = "smi"},
 		{.base = BOCHS_PORT, .len = 1, .handler = bochs_access, .name = "bochs shutdown"},
-		{.base = p->pm1_control, .len = 2, .handler = pm1_access, .name = "pm1 control"},
 	};
-	unsigned count = p->pm1_control ? RESET_REGIONS : RESET_REGIONS - 1;
 
 	(void)arena;
-	for (unsigned i = 0; i < count; i++) {
+	for (unsigned i = 0; i < RESET_REGIONS; i++) {
 		int r;
 
 		p->region[i] = regions[i];
 		p->region[i].hw = regions[i].base;
 		p->region[i].dev = dev;
-		p->region[i].byte_wide = regions[i].handler != pm1_access;
+		p->region[i].byte_wide = true;
 		r = region_add(&dev->vm->pio, &p->region[i]);
 		if (r)
 			return r;
@@ -137,8 +114,8 @@ static const struct device_ops reset_ops = {.name = "reset ports",
 	.quiesce = reset_quiesce,
 	.detach = reset_detach};
 
-void reset_ports_init(struct reset_ports *p, struct vm *vm, uint16_t pm1_control)
+void reset_ports_init(struct reset_ports *p, struct vm *vm)
 {
-	*p = (struct reset_ports){.pm1_control = pm1_control};
+	*p = (struct reset_ports){0};
 	pio_init_device(&p->dev, &reset_ops, vm, p, 0);
 }

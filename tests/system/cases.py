@@ -597,6 +597,7 @@ def efi_image(context: Context, replace: dict[str, str], uki: bool) -> Path:
     """A copy of the demo's disk whose guest is an EFI program."""
     image = context.folder / "disk.img"
     subprocess.run(["cp", "--sparse=always", demo_image(context), image], check=True)
+    shutil.copyfile(f"{demo_image(context)}.geometry", f"{image}.geometry")
     text = (ROOT / "guest-image/postern.conf").read_text()
     for old, new in replace.items():
         text = re.sub(rf"^{old} = .*$", new.replace("\\", r"\\"), text, flags=re.MULTILINE)

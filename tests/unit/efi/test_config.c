@@ -38,7 +38,8 @@ static void test_defaults(void)
 	CHECK(!strcmp(config.kernel, "\\k"));
 	CHECK(!*config.initramfs && !*config.cmdline && !*config.boot_path);
 	CHECK_EQ(config.memory, 512 * MIB);
-	CHECK(config.framebuffer);
+	CHECK(config.framebuffer && config.acpi);
+	CHECK_EQ(config.time_limit_grace, 10);
 	CHECK_EQ(config.boot, CONFIG_BOOT_AUTO);
 	CHECK_EQ(config.variables.count, 3);
 	CHECK(!strcmp(config.variables.item[2].name, "BootCurrent"));
@@ -82,6 +83,7 @@ static void test_everything(void)
 		       "on_reset = shutdown\r\n"
 		       "on_poweroff : menu\r\n"
 		       "time_limit = 90\r\n"
+		       "time_limit_grace = 20\r\n"
 		       "log = serial\r\n"
 		       "\r\n"
 		       "[guest]\r\n"
@@ -90,6 +92,7 @@ static void test_everything(void)
 		       "cmdline = quiet root=x:y ; dyndbg=\"file a.c +p\" # all of it\r\n"
 		       "memory = 65536K\r\n"
 		       "display = none\r\n"
+		       "acpi = off\r\n"
 		       "; comment\r\n"
 		       "[boot]\r\n"
 		       "path = \\EFI\\Linux\\host os.efi\r\n"
@@ -113,14 +116,15 @@ static void test_everything(void)
 	CHECK(!strcmp(config.kernel, "\\EFI\\postern\\bzImage"));
 	CHECK(!strcmp(config.cmdline, "quiet root=x:y ; dyndbg=\"file a.c +p\" # all of it"));
 	CHECK_EQ(config.memory, 64 * MIB);
-	CHECK(!config.framebuffer);
+	CHECK(!config.framebuffer && !config.acpi);
+	CHECK_EQ(config.time_limit_grace, 20);
 	CHECK(!strcmp(config.boot_path, "\\EFI\\Linux\\host os.efi"));
 	CHECK_EQ(config.device_count, 4);
 	CHECK(!strcmp(config.device[0].name, "disk"));
 	CHECK_EQ(config.device[0].mode, DEVICE_RESTRICTED);
-	CHECK_EQ(config.device[0].line, 19);
+	CHECK_EQ(config.device[0].line, 21);
 	CHECK_EQ(config.device[1].mode, DEVICE_HIDDEN);
-	CHECK_EQ(config.line[CONFIG_BOOT_PATH], 17);
+	CHECK_EQ(config.line[CONFIG_BOOT_PATH], 19);
 }
 
 static void test_trace(void)

@@ -136,8 +136,8 @@ static void test_boot_params(void)
 	CHECK_EQ(b.hdr.ramdisk_image, 0);
 	CHECK_EQ(b.hdr.ramdisk_size, 0);
 	CHECK_EQ(b.hdr.pref_address, PREFERRED);
-	CHECK_EQ(b.e820_entries, 3);
-	CHECK_EQ(b.e820[2].base + b.e820[2].len, SIZE);
+	CHECK_EQ(b.e820_entries, GUEST_E820_ENTRIES);
+	CHECK_EQ(b.e820[5].base + b.e820[5].len, SIZE);
 	CHECK_EQ(b.screen_info.type, 0);
 	CHECK_EQ(b.reserved3[0x1ef - 0x1e9], 0); /* the sentinel */
 	/* Nothing of the file behind the header's own end. */

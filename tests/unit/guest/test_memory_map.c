@@ -29,11 +29,17 @@ static void test_e820(void)
 	CHECK_EQ(e[0].len, 0xa0000);
 	CHECK_EQ(e[0].type, E820_RAM);
 	CHECK_EQ(e[1].base, 0xc0000);
-	CHECK_EQ(e[1].len, 0x40000);
+	CHECK_EQ(e[1].len, 0x20000);
 	CHECK_EQ(e[1].type, E820_RESERVED);
-	CHECK_EQ(e[2].base, 0x100000);
-	CHECK_EQ(e[2].base + e[2].len, 256 * MIB);
-	CHECK_EQ(e[2].type, E820_RAM);
+	CHECK_EQ(e[2].base, GUEST_ACPI_BASE);
+	CHECK_EQ(e[2].type, E820_ACPI);
+	CHECK_EQ(e[3].base, GUEST_ACPI_NVS);
+	CHECK_EQ(e[3].type, E820_NVS);
+	CHECK_EQ(e[4].type, E820_RESERVED);
+	CHECK_EQ(e[4].base + e[4].len, 0x100000);
+	CHECK_EQ(e[5].base, 0x100000);
+	CHECK_EQ(e[5].base + e[5].len, 256 * MIB);
+	CHECK_EQ(e[5].type, E820_RAM);
 	for (unsigned i = 0; i < GUEST_E820_ENTRIES; i++)
 		told += e[i].len;
 	for (unsigned i = 0; i < GUEST_RAM_RANGES; i++)

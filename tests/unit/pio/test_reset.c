@@ -1,10 +1,8 @@
-/* pio: reset and power ports: they stop the guest and never reach the hardware. */
+/* pio: reset ports: they stop the guest and never reach the hardware. */
 #include "pio/reset.h"
 #include "pio/guest_port.h"
 #include "fakes/fake_hw.h"
 #include "test.h"
-
-#define PM1 0x604u
 
 static struct fake_guest g;
 static struct fake_lines lines;
@@ -14,7 +12,7 @@ static void setup(void)
 {
 	fake_hw_reset();
 	start_guest(&g, &lines);
-	reset_ports_init(&ports, &g.vm, PM1);
+	reset_ports_init(&ports, &g.vm);
 	CHECK_EQ(ports.dev.ops->attach(&ports.dev, NULL), 0);
 }
 
@@ -28,29 +26,6 @@ static void fast_reset_is_an_edge(void)
 	guest_out(&g, 0x92, 1, 0x01);
 	CHECK_EQ(g.vm.stop.reason, STOP_RESET);
 	CHECK_EQ(guest_in(&g, 0x92, 1), 0x03);
-}
-
-static void sleep_enable_powers_off(void)
-{
-	setup();
-	CHECK_EQ(guest_in(&g, PM1, 2), 0x0001);
-	guest_out(&g, PM1, 2, 0x1c02);
-	CHECK_EQ(g.vm.stop.reason, STOP_NONE);
-	CHECK_EQ(guest_in(&g, PM1, 2), 0x1c03);
-	guest_out(&g, PM1 + 1, 1, 0x20);
-	CHECK_EQ(g.vm.stop.reason, STOP_POWEROFF);
-	CHECK_EQ(guest_in(&g, PM1, 2), 0x0003);
-	CHECK_EQ(guest_in(&g, PM1, 4), 0xffff0003);
-}
-
-static void no_pm1_without_a_port(void)
-{
-	setup();
-	start_guest(&g, &lines);
-	reset_ports_init(&ports, &g.vm, 0);
-	CHECK_EQ(ports.dev.ops->attach(&ports.dev, NULL), 0);
-	guest_out(&g, 0, 2, 0x2000);
-	CHECK_EQ(g.vm.stop.reason, STOP_NONE);
 }
 
 static void write_word(const char *word)
@@ -74,7 +49,7 @@ static void bochs_word(void)
 
 static void nothing_reaches_the_hardware(void)
 {
-	static const uint16_t all[] = {0x80, 0x92, 0xb2, 0xb3, 0x8900, PM1, PM1 + 1};
+	static const uint16_t all[] = {0x80, 0x92, 0xb2, 0xb3, 0x8900};
 
 	setup();
 	for (size_t i = 0; i < array_size(all); i++) {
@@ -94,15 +69,13 @@ static void attach_fails_where_something_is(void)
 	struct reset_ports second;
 
 	setup();
-	reset_ports_init(&second, &g.vm, 0x606);
+	reset_ports_init(&second, &g.vm);
 	CHECK(second.dev.ops->attach(&second.dev, NULL) < 0);
 }
 
 int main(void)
 {
 	RUN(fast_reset_is_an_edge);
-	RUN(sleep_enable_powers_off);
-	RUN(no_pm1_without_a_port);
 	RUN(bochs_word);
 	RUN(nothing_reaches_the_hardware);
 	RUN(attach_fails_where_something_is);
