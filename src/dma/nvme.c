@@ -294,6 +294,9 @@ static void nvme_detach(struct device *dev)
 	log_line("%s: %llu commands, %llu refused; %llu doorbells, %llu ignored", dev->name,
 		(unsigned long long)n->stats.commands, (unsigned long long)n->stats.refused,
 		(unsigned long long)n->stats.doorbells, (unsigned long long)n->stats.bad_doorbells);
+	if (n->stats.messages)
+		log_line("%s: %llu interrupt messages", dev->name,
+			(unsigned long long)n->stats.messages);
 	dev->state = NULL;
 }
 

@@ -33,10 +33,11 @@ static uint32_t vectors_unread(const struct nvme *n)
  */
 void nvme_exec_update_irq(struct nvme *n)
 {
+	enum interrupt_mode mode = device_interrupt_mode(n->dev);
 	uint32_t unread = vectors_unread(n), open = ~n->intms, send;
 	bool high = unread & open;
 
-	if (device_interrupt_mode(n->dev) == INTERRUPT_MSIX)
+	if (mode == INTERRUPT_MSIX)
 		open = ~0u;
 	n->posted &= unread;
 	send = n->posted & open;
@@ -45,9 +46,12 @@ void nvme_exec_update_irq(struct nvme *n)
 		n->irq_high = high;
 		device_set_line(n->dev, high);
 	}
-	for (unsigned v = 0; send; v++, send >>= 1)
-		if (send & 1)
-			device_message(n->dev, v);
+	for (unsigned v = 0; send && mode != INTERRUPT_LINE; v++, send >>= 1) {
+		if (!(send & 1))
+			continue;
+		n->stats.messages++;
+		device_message(n->dev, v);
+	}
 }
 
 void nvme_exec_unmask(struct nvme *n, uint32_t bits)

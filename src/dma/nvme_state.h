@@ -22,7 +22,8 @@ enum nvme_phase { NVME_OFF, NVME_STARTING, NVME_ABORTING, NVME_ON, NVME_STOPPING
 struct nvme_stats {
 	uint64_t commands, refused, completions;
 	uint64_t doorbells, bad_doorbells, bad_accesses;
-	uint64_t strays; /* completions of no command of ours */
+	uint64_t strays;   /* completions of no command of ours */
+	uint64_t messages; /* interrupts of the guest that weren't its line */
 };
 
 struct nvme {
