@@ -39,6 +39,18 @@ typedef enum io_result (*io_handler)(struct device *dev, struct io_access *a);
 enum device_mode { DEVICE_HIDDEN, DEVICE_RESTRICTED, DEVICE_FIRMWARE };
 
 /*
+ * How a device interrupts the guest is the guest's choice, and the model of its configuration space
+ * knows it. For core/interrupt.h only, which is what devices call.
+ */
+enum interrupt_mode { INTERRUPT_LINE, INTERRUPT_MSI, INTERRUPT_MSIX };
+
+struct interrupt_ops {
+	enum interrupt_mode (*mode)(const struct device *dev);
+	void (*message)(struct device *dev, unsigned n);
+	void (*set_line)(struct device *dev, bool high);
+};
+
+/*
  * A mediator for a real device. attach is called once, before the guest runs, after the firmware's
  * driver has left; detach undoes attach and quiesce and leaves the device quiet, as its next
  * driver expects it. All but attach may be called when attach failed half way.
@@ -69,6 +81,10 @@ struct device {
 	pci_bdf_t bdf;
 	enum device_mode mode;
 	uint8_t irq; /* the line of the guest's PIC that the device drives */
+	/* Messages that it can tell apart; set before it is shown to the guest. 0: it has just its line. */
+	uint16_t vectors;
+	const struct interrupt_ops *interrupt; /* set when it is shown; NULL: its line */
+	void *interrupt_state;
 	/* Set by poll, which left work for its next turn: the processor shall not rest meanwhile. */
 	bool busy;
 	/* Set by the host's interrupt handler, cleared by poll. */

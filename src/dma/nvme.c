@@ -8,6 +8,11 @@
 #include "base/error.h"
 #include "dma/nvme_state.h"
 
+/* PCI Local Bus Specification 3.0, "MSI-X Capability Structure". */
+#define MSIX_TABLE   4u
+#define MSIX_PENDING 8u
+#define MSIX_BAR     0x7u
+
 /* ---- registers: reads ---- */
 
 static uint32_t csts_read(struct nvme *n)
@@ -92,7 +97,7 @@ static void controller_enable(struct nvme *n)
 	}
 	n->failed = n->shut_down = false;
 	nvme_sq_start(&n->sq[0], gpa(n->asq), (n->aqa & AQA_ASQS) + 1, 0);
-	nvme_cq_start(&n->cq[0], gpa(n->acq), (uint32_t)FIELD_GET(AQA_ACQS, n->aqa) + 1, true);
+	nvme_cq_start(&n->cq[0], gpa(n->acq), (uint32_t)FIELD_GET(AQA_ACQS, n->aqa) + 1, true, 0);
 	n->sq[0].state = n->cq[0].state = NVME_QUEUE_ACTIVE;
 	nvme_ctrl_start(n);
 }
@@ -101,7 +106,7 @@ static void controller_enable(struct nvme *n)
 static void controller_reset(struct nvme *n)
 {
 	n->failed = n->shut_down = false;
-	n->intms = 0;
+	n->intms = n->posted = 0;
 	nvme_ctrl_stop(n);
 	nvme_exec_update_irq(n);
 }
@@ -135,8 +140,7 @@ static void register_write(struct nvme *n, uint64_t reg, uint32_t value)
 		nvme_exec_update_irq(n);
 		break;
 	case NVME_INTMC:
-		n->intms &= ~value;
-		nvme_exec_update_irq(n);
+		nvme_exec_unmask(n, value);
 		break;
 	case NVME_CC:
 		cc_write(n, value);
@@ -290,7 +294,30 @@ static void nvme_detach(struct device *dev)
 	log_line("%s: %llu commands, %llu refused; %llu doorbells, %llu ignored", dev->name,
 		(unsigned long long)n->stats.commands, (unsigned long long)n->stats.refused,
 		(unsigned long long)n->stats.doorbells, (unsigned long long)n->stats.bad_doorbells);
+	if (n->stats.messages)
+		log_line("%s: %llu interrupt messages", dev->name,
+			(unsigned long long)n->stats.messages);
 	dev->state = NULL;
+}
+
+/* Where in BAR 0 a structure of MSI-X begins, or all ones. */
+static uint64_t msix_begin(const struct nvme *n, unsigned reg)
+{
+	unsigned at = hw_pci_find_cap(n->dev->bdf, PCI_CAP_MSIX);
+	uint32_t place = at ? hw_pci_read(n->dev->bdf, at + reg, 4) : ~0u;
+
+	return place & MSIX_BAR ? ~0ull : place;
+}
+
+/* Registers and doorbells to the end of their page; table and pending bits of MSI-X aren't ours. */
+static uint64_t region_length(const struct nvme *n)
+{
+	uint64_t doorbells = NVME_REGS_END + 2ull * NVME_QUEUES * n->doorbell_stride;
+	uint64_t len = align_up(doorbells, PAGE_SIZE);
+
+	len = min_u64(len, msix_begin(n, MSIX_TABLE));
+	len = min_u64(len, msix_begin(n, MSIX_PENDING));
+	return max_u64(len, doorbells);
 }
 
 static int nvme_attach(struct device *dev, struct arena *arena)
@@ -309,8 +336,9 @@ static int nvme_attach(struct device *dev, struct arena *arena)
 	if (err)
 		goto err_take;
 	n->cap = cap_model(n);
+	dev->vectors = NVME_QUEUES;
 	n->region = (struct region){
-		.len = align_up(NVME_REGS_END + 2ull * NVME_QUEUES * n->doorbell_stride, PAGE_SIZE),
+		.len = region_length(n),
 		.dev = dev,
 		.handler = nvme_mmio,
 		.name = "nvme",
@@ -338,7 +366,6 @@ static void nvme_poll(struct device *dev)
 		nvme_exec_run(n);
 }
 
-/* The region ends behind the last doorbell: MSI-X tables further up aren't ours. */
 static int nvme_bar_moved(struct device *dev, unsigned bar, uint64_t base, bool enabled)
 {
 	struct nvme *n = dev->state;

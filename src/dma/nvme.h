@@ -12,7 +12,8 @@
  * Before attach the firmware's driver has let go of the controller. Interrupts: all queues of the
  * real controller use vector 0; whoever owns host vectors programs the function's MSI-X entry 0 or
  * its MSI, and sets dev->irq_fired in the handler. Without that, ticks alone make progress. The
- * guest's interrupt is its pin, dev->irq, level-triggered.
+ * guest's interrupts are messages, one vector for each completion queue that it wants, or its pin,
+ * dev->irq, level-triggered: core/interrupt.h.
  */
 #ifndef POSTERN_DMA_NVME_H
 #define POSTERN_DMA_NVME_H

@@ -67,7 +67,8 @@ static void create_shadow(
 static uint16_t create_cq(const struct admin_call *c)
 {
 	struct nvme *n = c->n;
-	uint16_t id = c->in->cdw10 & QUEUE_ID;
+	uint16_t id = c->in->cdw10 & QUEUE_ID,
+		 vector = (uint16_t)FIELD_GET(QUEUE_OTHER, c->in->cdw11);
 	uint32_t entries = (uint32_t)FIELD_GET(QUEUE_SIZE, c->in->cdw10) + 1;
 	uint16_t status = create_check(c, (uint32_t)FIELD_GET(CC_IOCQES, n->cc), NVME_CQE_SHIFT);
 	struct nvme_cq *cq;
@@ -76,10 +77,10 @@ static uint16_t create_cq(const struct admin_call *c)
 		return FINAL(NVME_SC_QUEUE_ID);
 	if (status)
 		return status;
-	if (c->in->cdw11 & QUEUE_OTHER)
+	if (vector && vector >= n->dev->vectors)
 		return FINAL(NVME_SC_VECTOR);
 	cq = &n->cq[id];
-	nvme_cq_start(cq, gpa(c->in->prp1), entries, c->in->cdw11 & QUEUE_IRQ);
+	nvme_cq_start(cq, gpa(c->in->prp1), entries, c->in->cdw11 & QUEUE_IRQ, vector);
 	cq->state = NVME_QUEUE_CREATING;
 	/* The shadow always interrupts, vector 0: the guest's queue fills without being asked. */
 	create_shadow(c, cq->shadow_at, cq->entries, QUEUE_IRQ);

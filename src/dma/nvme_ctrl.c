@@ -354,7 +354,7 @@ int nvme_ctrl_discover(struct nvme *n)
 	int err;
 
 	nvme_sq_start(&n->sq[0], gpa(0), 0, 0);
-	nvme_cq_start(&n->cq[0], gpa(0), 0, false);
+	nvme_cq_start(&n->cq[0], gpa(0), 0, false, 0);
 	nvme_ctrl_start(n);
 	err = nvme_ctrl_wait(n, NVME_ON);
 	if (err)

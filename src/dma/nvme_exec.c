@@ -1,6 +1,6 @@
 /*
  * The restricted NVMe controller at work: commands from the guest's queues to the shadows,
- * completions from the shadows to the guest's queues, and the guest's interrupt line. State is in
+ * completions from the shadows to the guest's queues, and the guest's interrupts. State is in
  * struct nvme. On the exit path.
  *
  * A command is fetched only while its completion queue has room for one more entry, so that one
@@ -9,21 +9,56 @@
  */
 #include "dma/nvme_state.h"
 #include "base/bits.h"
+#include "core/interrupt.h"
 
-void nvme_exec_update_irq(struct nvme *n)
+_Static_assert(NVME_QUEUES <= 32, "a bit for each interrupt vector");
+
+/* Vectors of queues with entries that the guest hasn't taken. */
+static uint32_t vectors_unread(const struct nvme *n)
 {
-	bool high = false;
+	uint32_t unread = 0;
 
-	for (unsigned i = 0; i < NVME_QUEUES && !(n->intms & 1); i++) {
+	for (unsigned i = 0; i < NVME_QUEUES; i++) {
 		const struct nvme_cq *cq = &n->cq[i];
 
 		if (cq->state == NVME_QUEUE_ACTIVE && cq->interrupts && nvme_cq_unread(cq))
-			high = true;
+			unread |= 1u << cq->vector;
 	}
-	if (high == n->irq_high)
-		return;
-	n->irq_high = high;
-	vm_set_irq(n->dev->vm, n->dev->irq, high);
+	return unread;
+}
+
+/*
+ * The line is high while there is something unread that isn't masked; a message goes out when there is
+ * something new. The mask register is for the line and for MSI: MSI-X has masks of its own.
+ */
+void nvme_exec_update_irq(struct nvme *n)
+{
+	enum interrupt_mode mode = device_interrupt_mode(n->dev);
+	uint32_t unread = vectors_unread(n), open = ~n->intms, send;
+	bool high = unread & open;
+
+	if (mode == INTERRUPT_MSIX)
+		open = ~0u;
+	n->posted &= unread;
+	send = n->posted & open;
+	n->posted &= ~send;
+	if (high != n->irq_high) {
+		n->irq_high = high;
+		device_set_line(n->dev, high);
+	}
+	for (unsigned v = 0; send && mode != INTERRUPT_LINE; v++, send >>= 1) {
+		if (!(send & 1))
+			continue;
+		n->stats.messages++;
+		device_message(n->dev, v);
+	}
+}
+
+void nvme_exec_unmask(struct nvme *n, uint32_t bits)
+{
+	n->posted |= n->intms & bits;
+	n->intms &= ~bits;
+	nvme_exec_update_irq(n);
 }
 
 void nvme_exec_fail(struct nvme *n)
@@ -40,6 +75,7 @@ void nvme_exec_fail(struct nvme *n)
 static void post(
 	struct nvme *n, const struct nvme_sq *sq, uint16_t cid, uint32_t result, uint16_t status)
 {
+	struct nvme_cq *cq = &n->cq[sq->cq_id];
 	struct nvme_cqe cqe = {
 		.result = result,
 		.sq_head = (uint16_t)sq->guest.head,
@@ -48,8 +84,10 @@ static void post(
 		.status = (uint16_t)(status << 1),
 	};
 
-	if (nvme_cq_post(&n->cq[sq->cq_id], &n->dev->vm->gmem, cqe))
+	if (nvme_cq_post(cq, &n->dev->vm->gmem, cqe))
 		nvme_exec_fail(n);
+	else
+		n->posted |= 1u << cq->vector;
 }
 
 static bool sq_is_live(const struct nvme_sq *sq)

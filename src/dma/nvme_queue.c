@@ -76,10 +76,12 @@ void nvme_sq_start(struct nvme_sq *sq, gpa_t base, uint32_t entries, uint16_t cq
 	sq->free_count = sq->slots;
 }
 
-void nvme_cq_start(struct nvme_cq *cq, gpa_t base, uint32_t entries, bool interrupts)
+void nvme_cq_start(
+	struct nvme_cq *cq, gpa_t base, uint32_t entries, bool interrupts, uint16_t vector)
 {
 	cq->guest = (struct nvme_ring){.base = base, .entries = entries};
 	cq->interrupts = interrupts;
+	cq->vector = vector;
 	cq->phase = cq->shadow_phase = true;
 	cq->head = 0;
 	for (uint32_t i = 0; i < cq->entries; i++)

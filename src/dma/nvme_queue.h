@@ -71,6 +71,7 @@ struct nvme_cq {
 	enum nvme_queue_state state;
 	uint16_t id;
 	bool interrupts;
+	uint16_t vector;	/* of the guest's interrupts; below 32 */
 	bool phase;		/* of the guest's next entry */
 	struct nvme_ring guest; /* tail: posted up to here; head: the doorbell */
 	volatile struct nvme_cqe *shadow;
@@ -97,7 +98,8 @@ bool nvme_ring_ok(const struct gmem *gmem, uint64_t base, uint32_t entries, uint
  * The caller sets the state.
  */
 void nvme_sq_start(struct nvme_sq *sq, gpa_t base, uint32_t entries, uint16_t cq_id);
-void nvme_cq_start(struct nvme_cq *cq, gpa_t base, uint32_t entries, bool interrupts);
+void nvme_cq_start(
+	struct nvme_cq *cq, gpa_t base, uint32_t entries, bool interrupts, uint16_t vector);
 
 /* A doorbell write. False: no value that the guest may write here; nothing changed. */
 bool nvme_sq_set_tail(struct nvme_sq *sq, uint32_t value) must_check;

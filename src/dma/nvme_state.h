@@ -22,7 +22,8 @@ enum nvme_phase { NVME_OFF, NVME_STARTING, NVME_ABORTING, NVME_ON, NVME_STOPPING
 struct nvme_stats {
 	uint64_t commands, refused, completions;
 	uint64_t doorbells, bad_doorbells, bad_accesses;
-	uint64_t strays; /* completions of no command of ours */
+	uint64_t strays;   /* completions of no command of ours */
+	uint64_t messages; /* interrupts of the guest that weren't its line */
 };
 
 struct nvme {
@@ -55,6 +56,7 @@ struct nvme {
 	bool failed;	/* CSTS.CFS: what the guest set up can't work */
 	bool shut_down; /* CSTS.SHST: complete */
 	bool irq_high;
+	uint32_t posted; /* interrupt vectors with new entries that no message has told of yet */
 
 	/* Number 0 is the admin pair. */
 	struct nvme_sq sq[NVME_QUEUES];
@@ -91,9 +93,11 @@ void nvme_ctrl_ring_cq(struct nvme *n, const struct nvme_cq *cq);
 
 /* ---- nvme_exec.c: commands and completions ---- */
 
-/* Completions to the guest, then new commands to the controller, then the interrupt line. */
+/* Completions to the guest, then new commands to the controller, then interrupts. */
 void nvme_exec_run(struct nvme *n);
 void nvme_exec_update_irq(struct nvme *n);
+/* The guest has cleared bits of its interrupt mask. */
+void nvme_exec_unmask(struct nvme *n, uint32_t bits);
 /* The guest's set-up turned out to be impossible: CSTS.CFS, until it resets the controller. */
 void nvme_exec_fail(struct nvme *n);
 

@@ -74,7 +74,7 @@ int backed_choose(struct backed_set *set, const struct config *c, struct vm *vm,
 {
 	int err = 0;
 
-	*set = (struct backed_set){.config = c, .vm = vm, .line = {.vm = vm, .irq = LINE}};
+	*set = (struct backed_set){.config = c, .vm = vm};
 	for (unsigned i = 0; i < c->device_count && !err; i++)
 		if (c->device[i].mode == DEVICE_FIRMWARE)
 			err = choose(set, &c->device[i], origin, mediated, complain);
@@ -107,7 +107,7 @@ static int attach(
 	int err;
 
 	fmt_print(name, sizeof(name), "virtio-blk %s", disk->section->name);
-	err = virtio_blk_init(&disk->blk, set->vm, arena, &set->line, &d, name);
+	err = virtio_blk_init(&disk->blk, set->vm, arena, LINE, &d, name);
 	if (err)
 		return err;
 	disk->attached = true;
@@ -130,8 +130,8 @@ static int attach_console(struct backed_set *set, struct machine *m)
 
 	if (err)
 		return err;
-	virtio_console_init(&set->console, set->vm, &set->line, &guestcon_ops,
-		&set->firmware_console, cols, rows);
+	virtio_console_init(
+		&set->console, set->vm, LINE, &guestcon_ops, &set->firmware_console, cols, rows);
 	set->console_attached = true;
 	err = virtio_show(&set->console.virtio, &m->pci);
 	if (!err)

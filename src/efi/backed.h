@@ -24,7 +24,6 @@ struct backed_disk {
 struct backed_set {
 	const struct config *config;
 	struct vm *vm;
-	struct virtio_line line;
 	struct backed_disk disk[BACKED_DISKS];
 	unsigned count;
 	struct guestcon firmware_console;

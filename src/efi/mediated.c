@@ -1,5 +1,6 @@
 /* The restricted devices; see mediated.h. State is the caller's. Not on the exit path. */
 #include "efi/mediated.h"
+#include "base/error.h"
 #include "base/fmt.h"
 #include "base/log.h"
 #include "core/trace.h"
@@ -10,7 +11,7 @@ struct mediator {
 	uint16_t class; /* base class and subclass */
 	const struct device_ops *ops;
 	uint8_t irq;  /* line of the guest's PIC */
-	uint8_t pins; /* ISA interrupts of the real device, from irq on; 0: it has MSI */
+	uint8_t pins; /* ISA interrupts of the real device, from irq on; 0: those of PCI */
 };
 
 /* Lines 14 and 15 are those of the IDE channels on every PC; 11 is free for PCI. */
@@ -101,13 +102,27 @@ int mediated_stop_drivers(struct mediated_set *set, struct drivers *d)
 	return 0;
 }
 
+/* By message if it can, else by its pin. Without both, it is polled at the firmware's ticks. */
+static int route_pci(struct mediated *m, struct machine *machine)
+{
+	int err = host_irq_route_msi(&machine->host_irq, &m->dev);
+
+	if (err != -E_NOTSUP)
+		return err;
+	err = host_irq_route_intx(&machine->host_irq, &m->dev);
+	if (err)
+		log_line("%s: no interrupt (%s): it is polled at the firmware's ticks", m->dev.name,
+			error_string(err));
+	return 0;
+}
+
 static int route(struct mediated *m, struct machine *machine)
 {
 	int err = 0;
 
 	if (!m->mediator->pins) {
 		machine_set_level(machine, m->dev.irq);
-		return host_irq_route_msi(&machine->host_irq, &m->dev);
+		return route_pci(m, machine);
 	}
 	for (unsigned i = 0; !err && i < m->mediator->pins; i++)
 		err = machine_route_isa(machine, &m->dev, m->dev.irq + i);

@@ -38,6 +38,10 @@
 #define MSIX_ENTRY_CONTROL  12u
 #define MSIX_ENTRY_MASKED   0x00000001u
 
+/* 3 to 7, 9 to 12, 14, 15: ISA interrupts that a PCI interrupt router can be set to. */
+#define ROUTER_ISA	    0xdef8u
+#define STATUS_INTX	    0x0008u
+
 #define BAR_IO		    0x1u
 #define BAR_TYPE	    0x6u
 #define BAR_TYPE_64	    0x4u
@@ -101,7 +105,9 @@ static void route_release(struct host_irq_route *r)
 	r->kind = HOST_IRQ_FREE;
 }
 
-int host_irq_route_pin(struct host_irq *h, struct device *dev, const struct host_irq_pin *pin)
+/* A route for a pin, which stays masked. */
+static int pin_claim(struct host_irq *h, struct device *dev, const struct host_irq_pin *pin,
+	struct host_irq_route **ret)
 {
 	struct host_irq_route *r;
 	uint64_t saved;
@@ -120,7 +126,46 @@ int host_irq_route_pin(struct host_irq *h, struct device *dev, const struct host
 	r->saved_entry = saved;
 	r->entry = FIELD_PUT(IOAPIC_VECTOR, r->vector) | FIELD_PUT(IOAPIC_DEST, h->apic_id) |
 		   (pin->level ? IOAPIC_LEVEL : 0) | (pin->active_low ? IOAPIC_LOW : 0);
-	ioapic_write(&h->ioapic, pin->pin, r->entry);
+	*ret = r;
+	return 0;
+}
+
+int host_irq_route_pin(struct host_irq *h, struct device *dev, const struct host_irq_pin *pin)
+{
+	struct host_irq_route *r;
+	int err = pin_claim(h, dev, pin, &r);
+
+	if (!err)
+		ioapic_write(&h->ioapic, pin->pin, r->entry);
+	return err;
+}
+
+/* The command register's bit becomes off, and *ret_before is what it was. */
+static void intx_set_off(const struct host_irq_route *r, uint32_t off, uint32_t *ret_before)
+{
+	uint32_t command = hw_pci_read(r->dev->bdf, PCI_COMMAND, 2);
+
+	*ret_before = command & PCI_COMMAND_INTX_OFF;
+	hw_pci_write(r->dev->bdf, PCI_COMMAND, 2, (command & ~PCI_COMMAND_INTX_OFF) | off);
+}
+
+int host_irq_route_intx(struct host_irq *h, struct device *dev)
+{
+	unsigned line = hw_pci_read(dev->bdf, PCI_INT_LINE, 1);
+	struct host_irq_route *r;
+	int err;
+
+	if (!hw_pci_read(dev->bdf, PCI_INT_PIN, 1))
+		return -E_NOTSUP;
+	if (line > 15 || !(ROUTER_ISA & BIT(line)))
+		return -E_NOENT;
+	err = pin_claim(
+		h, dev, &(struct host_irq_pin){.pin = line, .level = true, .active_low = true}, &r);
+	if (err)
+		return err;
+	r->intx = true;
+	ioapic_write(&h->ioapic, line, r->entry);
+	intx_set_off(r, 0, &r->saved_off);
 	return 0;
 }
 
@@ -365,6 +410,18 @@ static void route_unmask(const struct host_irq_route *r)
 		ioapic_write(&r->owner->ioapic, r->pin.pin, r->entry);
 }
 
+/* Armed while the function still asserts it, the pin would fire at once, and the guest never get on. */
+static void intx_look(struct host_irq_route *r, uint64_t tsc)
+{
+	if (tsc < r->look_tsc)
+		return;
+	if (hw_pci_read(r->dev->bdf, PCI_STATUS, 2) & STATUS_INTX) {
+		r->look_tsc = tsc + hw_us_to_tsc(HOST_IRQ_LOOK_US);
+		return;
+	}
+	host_irq_rearm(r->owner, r->dev);
+}
+
 static void route_tick(struct host_irq *h, struct host_irq_route *r, uint64_t tsc)
 {
 	if (tsc - r->period_start >= hw_us_to_tsc(HOST_IRQ_PERIOD_US)) {
@@ -388,8 +445,11 @@ void host_irq_tick(void *arg, uint64_t tsc)
 	struct host_irq *h = arg;
 
 	for (unsigned i = 0; i < HOST_IRQ_ROUTES; i++)
-		if (h->route[i].kind != HOST_IRQ_FREE)
+		if (h->route[i].kind != HOST_IRQ_FREE) {
 			route_tick(h, &h->route[i], tsc);
+			if (h->route[i].intx && h->route[i].held)
+				intx_look(&h->route[i], tsc);
+		}
 }
 
 uint64_t host_irq_next(void *arg)
@@ -402,6 +462,8 @@ uint64_t host_irq_next(void *arg)
 
 		if (r->kind != HOST_IRQ_FREE && r->silenced)
 			next = min_u64(next, r->period_start + hw_us_to_tsc(HOST_IRQ_PERIOD_US));
+		if (r->kind != HOST_IRQ_FREE && r->intx && r->held)
+			next = min_u64(next, r->look_tsc);
 	}
 	return next;
 }
@@ -421,6 +483,8 @@ static void route_undo(struct host_irq_route *r)
 {
 	/* First no new ones, then those on their way, then the old settings. */
 	route_mask(r);
+	if (r->intx)
+		intx_set_off(r, r->saved_off, &r->saved_off);
 	if (hw_poll(vector_is_quiet, r, SETTLE_TIMEOUT_US))
 		log_line("irq: vector %x of %s doesn't get quiet", r->vector, r->dev->name);
 	if (r->kind == HOST_IRQ_PIN)

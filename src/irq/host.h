@@ -45,6 +45,9 @@ struct host_irq_route {
 	uint32_t fired_before;	 /* in this period */
 	uint64_t period_start;	 /* a TSC */
 	struct host_irq_pin pin;
+	bool intx;		     /* the pin is a PCI function's */
+	uint64_t look_tsc;	     /* ... and held: when to see whether it still asserts it */
+	uint32_t saved_off;	     /* PCI_COMMAND_INTX_OFF of that function */
 	uint64_t entry, saved_entry; /* of the IOAPIC */
 	unsigned cap;		     /* offset of the MSI or MSI-X capability */
 	uint16_t saved_control;
@@ -81,6 +84,16 @@ int host_irq_route_pin(
 int host_irq_route_msi(struct host_irq *h, struct device *dev) must_check;
 
 /*
+ * The same with the function's own pin, INTx, for functions without messages. Which input of the IOAPIC
+ * that is only the firmware's ACPI namespace says; without it there is the interrupt line register, in
+ * which firmware notes the ISA interrupt that its router connects INTx to. The caller polls on
+ * if that turns out wrong. The pin is armed again when the function no longer asserts it.
+ * -E_NOTSUP (the function has no pin), -E_NOENT (the register names none that PCI can have), and the errors
+ * of host_irq_route_pin.
+ */
+int host_irq_route_intx(struct host_irq *h, struct device *dev) must_check;
+
+/*
  * After a level-triggered interrupt the pin stays masked, as its device goes on asserting it. Its
  * mediator calls this when the cause is gone, or when the guest has acknowledged it. Does nothing
  * for other kinds.
@@ -89,11 +102,13 @@ void host_irq_rearm(struct host_irq *h, const struct device *dev);
 
 /*
  * Against storms: a route that took more than HOST_IRQ_BURST interrupts in one period is masked for
- * its rest, and its device polled when that is over, as one may have been lost. tick and next are a
- * timer of the virtual machine (core/vm.h); arg is the struct host_irq.
+ * its rest, and its device polled when that is over, as one may have been lost. Besides, the pins of
+ * PCI functions are armed again. tick and next are a timer of the virtual machine (core/vm.h); arg is the
+ * struct host_irq.
  */
 #define HOST_IRQ_PERIOD_US 10000u
 #define HOST_IRQ_BURST	   1000u
+#define HOST_IRQ_LOOK_US   100u
 void host_irq_tick(void *arg, uint64_t tsc);
 uint64_t host_irq_next(void *arg);
 

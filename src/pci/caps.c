@@ -3,18 +3,6 @@
 #include "base/bits.h"
 #include "pci/layout.h"
 
-/*
- * Nothing is shown yet. MSI and MSI-X would carry the guest's vectors to the real interrupt
- * controller, so they need their own model first; power management would take the device away
- * from its mediator; PCI Express has function-level reset; vendor capabilities are anything.
- */
-const struct pci_cap_rule pci_restricted_caps[] = {
-	{PCI_CAP_MSI, 0},
-	{PCI_CAP_MSIX, 0},
-	{PCI_CAP_EXPRESS, 0},
-	{0, 0},
-};
-
 static unsigned shown_length(const struct pci_cap_rule *rules, uint8_t id)
 {
 	for (; rules->id; rules++)

@@ -13,12 +13,16 @@ struct pci_cap_rule {
 	uint8_t len; /* bytes, header included; 0 hides it */
 };
 
-/* The rules for restricted functions; ends with id 0. */
-extern const struct pci_cap_rule pci_restricted_caps[];
+/*
+ * Of MSI and MSI-X the header is enough: the rest is a model (interrupt.h). The others stay hidden:
+ * power management would take the device away from its mediator; PCI Express has function-level
+ * reset; vendor capabilities are anything.
+ */
+#define PCI_CAP_HEADER 2u
 
 /*
  * Copies the shown capabilities of a real function into config, which is its modelled space, and
- * links them. Returns the offset of the first, or 0. Bounded, whatever the device's list is.
+ * links them. The rules end with id 0. Returns the offset of the first, or 0. Bounded, whatever the device's list is.
  */
 uint8_t pci_caps_show(const struct pci_cap_rule *rules, pci_bdf_t bdf, uint8_t config[256]);
 

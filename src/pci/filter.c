@@ -245,6 +245,7 @@ int pci_filter_init(struct pci_filter *f, struct vm *vm, struct arena *arena, gp
 
 	memset(f, 0, sizeof(*f));
 	f->vm = vm;
+	f->arena = arena;
 	f->shown = arena_alloc(arena, PCI_SHOWN_MAX * sizeof(*f->shown), 64);
 	if (!f->shown)
 		return -E_NOMEM;
@@ -270,6 +271,9 @@ static void log_shown(const struct pci_function *fn)
 				PCI_BDF_ARGS(fn->bdf), n, bar->io ? "ports" : "memory", bar->base,
 				bar->size);
 	}
+	if (fn->dev->vectors)
+		log_line("pci " PCI_BDF_FMT ": %u interrupt messages", PCI_BDF_ARGS(bdf),
+			fn->dev->vectors);
 }
 
 int pci_filter_add(struct pci_filter *f, struct device *dev)
@@ -292,7 +296,9 @@ int pci_filter_add(struct pci_filter *f, struct device *dev)
 		return err;
 	if (dev->trace)
 		f->part.trace = TRACE_CLAIM;
-	pci_function_restrict(fn, dev);
+	err = pci_function_restrict(fn, dev, f->arena, &f->sharers[dev->irq]);
+	if (err)
+		return err;
 	log_shown(fn);
 	return show_path(f, seen);
 }
@@ -427,7 +433,7 @@ int pci_filter_invent(struct pci_filter *f, struct device *dev, const struct pci
 	if (!err)
 		err = filter_place(f, dev->bdf, &fn);
 	if (!err)
-		err = pci_function_invent(fn, dev, v, base);
+		err = pci_function_invent(fn, dev, v, base, f->arena, &f->sharers[dev->irq]);
 	if (err)
 		return err;
 	if (dev->trace)

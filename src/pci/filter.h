@@ -24,6 +24,7 @@
 
 struct pci_filter {
 	struct vm *vm;
+	struct arena *arena;	      /* until the guest runs */
 	struct pci_topology topology; /* of the real machine */
 	struct pci_function *shown;   /* PCI_SHOWN_MAX of them */
 	unsigned shown_count;
@@ -39,6 +40,7 @@ struct pci_filter {
 		uint64_t base, len;
 	} reserved[PCI_RESERVED_MAX]; /* no BAR of a virtual function gets there */
 	unsigned reserved_count;
+	uint8_t sharers[256]; /* functions that assert each line */
 };
 
 /*

@@ -142,7 +142,65 @@ static void show_extra_registers(struct pci_function *fn, uint16_t class)
 	}
 }
 
-void pci_function_restrict(struct pci_function *fn, struct device *dev)
+/*
+ * The model of the real MSI-X capability, as far as the device can use it. One that can't be right isn't
+ * shown. *ret_shown is the number of vectors.
+ */
+static int show_msix(struct pci_function *fn, struct arena *arena, unsigned *ret_shown)
+{
+	unsigned at = hw_pci_find_cap(fn->bdf, PCI_CAP_MSIX);
+	uint32_t table, bits;
+	uint16_t vectors;
+	int err;
+
+	*ret_shown = 0;
+	if (!at || !fn->dev->vectors)
+		return 0;
+	table = real_dword(fn->bdf, at + PCI_MSIX_TABLE);
+	bits = real_dword(fn->bdf, at + PCI_MSIX_PENDING);
+	vectors = (uint16_t)((hw_pci_read(fn->bdf, at + PCI_MSIX_CONTROL, 2) & PCI_MSIX_SIZE) + 1);
+	vectors = (uint16_t)min_u64(vectors, fn->dev->vectors);
+	err = pci_msix_show(fn, at,
+		&(struct pci_msix_place){.table_bar = table & PCI_MSIX_BAR,
+			.pending_bar = bits & PCI_MSIX_BAR,
+			.table_at = table & ~PCI_MSIX_BAR,
+			.pending_at = bits & ~PCI_MSIX_BAR},
+		vectors, arena);
+	if (!err)
+		*ret_shown = vectors;
+	return err == -E_INVAL ? 0 : err;
+}
+
+static unsigned show_msi(struct pci_function *fn)
+{
+	unsigned at = hw_pci_find_cap(fn->bdf, PCI_CAP_MSI), vectors;
+	uint16_t control;
+
+	if (!at || !fn->dev->vectors)
+		return 0;
+	control = (uint16_t)hw_pci_read(fn->bdf, at + PCI_MSI_CONTROL, 2);
+	vectors = 1u << FIELD_GET(PCI_MSI_CAPABLE, control);
+	vectors = (unsigned)min_u64(vectors, fn->dev->vectors);
+	return pci_msi_show(fn, at, control, vectors) ? 0 : vectors;
+}
+
+/* The device learns how many of its messages are left. */
+static int show_caps(struct pci_function *fn, struct arena *arena)
+{
+	unsigned msix, msi = show_msi(fn);
+	int err = show_msix(fn, arena, &msix);
+	const struct pci_cap_rule rules[] = {{PCI_CAP_MSI, msi ? PCI_CAP_HEADER : 0},
+		{PCI_CAP_MSIX, msix ? PCI_CAP_HEADER : 0}, {0, 0}};
+
+	fn->dev->vectors = (uint16_t)max_u64(msix, msi);
+	fn->reg[PCI_CAP_PTR / 4] = pci_caps_show(rules, fn->bdf, (uint8_t *)(void *)fn->reg);
+	if (fn->reg[PCI_CAP_PTR / 4])
+		fn->reg[PCI_COMMAND / 4] |= PCI_STATUS_CAPS << PCI_STATUS_SHIFT;
+	return err;
+}
+
+int pci_function_restrict(
+	struct pci_function *fn, struct device *dev, struct arena *arena, uint8_t *sharers)
 {
 	uint32_t class_rev = real_dword(dev->bdf, PCI_REVISION);
 	uint16_t class = (uint16_t)(class_rev >> 16);
@@ -158,17 +216,18 @@ void pci_function_restrict(struct pci_function *fn, struct device *dev)
 	copy_dword(fn, PCI_SUBSYSTEM);
 	show_bars(fn, unused);
 	show_extra_registers(fn, class);
+	pci_interrupts_init(fn, sharers);
 	/* Pin A, but none where the lines are fixed. */
 	fn->reg[PCI_INT_LINE / 4] = dev->irq | pin << 8;
 	fn->writable[PCI_INT_LINE / 4] = 0xff;
-	fn->reg[PCI_CAP_PTR / 4] = pci_caps_show(
-		pci_restricted_caps, fn->bdf, (uint8_t *)(void *)fn->reg);
-	if (fn->reg[PCI_CAP_PTR / 4])
-		fn->reg[PCI_COMMAND / 4] |= PCI_STATUS_CAPS << PCI_STATUS_SHIFT;
+	return show_caps(fn, arena);
 }
 
-static int invent_caps(struct pci_function *fn, const struct pci_virtual *v)
+static int invent_caps(struct pci_function *fn, const struct pci_virtual *v, struct arena *arena)
 {
+	const struct pci_msix_place place = {.table_bar = v->msix_bar,
+		.pending_bar = v->msix_bar,
+		.pending_at = (uint32_t)(fn->window[v->msix_bar % PCI_BAR_COUNT].bar.size / 2)};
 	uint8_t *config = (uint8_t *)(void *)fn->reg;
 	unsigned at = PCI_CAP_FIRST, link = PCI_CAP_PTR;
 
@@ -183,13 +242,19 @@ static int invent_caps(struct pci_function *fn, const struct pci_virtual *v)
 		link = at + 1;
 		at = (unsigned)align_up(at + cap->len, 4);
 	}
-	if (v->caps)
+	if (v->caps || fn->dev->vectors)
 		fn->reg[PCI_COMMAND / 4] |= PCI_STATUS_CAPS << PCI_STATUS_SHIFT;
-	return 0;
+	if (!fn->dev->vectors)
+		return 0;
+	if (!range_fits(at, PCI_MSIX_LEN, PCI_CONFIG_SIZE))
+		return -E_INVAL;
+	config[at] = PCI_CAP_MSIX;
+	config[link] = (uint8_t)at;
+	return pci_msix_show(fn, at, &place, fn->dev->vectors, arena);
 }
 
 int pci_function_invent(struct pci_function *fn, struct device *dev, const struct pci_virtual *v,
-	const uint64_t bar_base[static PCI_BAR_COUNT])
+	const uint64_t bar_base[static PCI_BAR_COUNT], struct arena *arena, uint8_t *sharers)
 {
 	memset(fn, 0, sizeof(*fn));
 	fn->dev = dev;
@@ -204,7 +269,8 @@ int pci_function_invent(struct pci_function *fn, struct device *dev, const struc
 		show_bar(fn, n, &(struct pci_bar){.base = bar_base[n], .size = v->bar_size[n]});
 	fn->reg[PCI_INT_LINE / 4] = dev->irq | 1u << 8;
 	fn->writable[PCI_INT_LINE / 4] = 0xff;
-	return invent_caps(fn, v);
+	pci_interrupts_init(fn, sharers);
+	return invent_caps(fn, v, arena);
 }
 
 void pci_function_set_multi(struct pci_function *fn, bool multi)
@@ -218,36 +284,9 @@ void pci_function_set_multi(struct pci_function *fn, bool multi)
 
 /* ---- the exit path ---- */
 
-void pci_function_set_intx(struct pci_function *fn, bool high)
-{
-	uint32_t bit = PCI_STATUS_INTX << PCI_STATUS_SHIFT;
-
-	fn->reg[PCI_COMMAND / 4] &= ~bit;
-	if (high)
-		fn->reg[PCI_COMMAND / 4] |= bit;
-}
-
-bool pci_function_may_intx(const struct pci_function *fn)
-{
-	return !(fn->reg[PCI_COMMAND / 4] & PCI_COMMAND_INTX_OFF);
-}
-
-/* Only INTx status changes by itself; it is read when a guest looks at that very byte. */
-static uint32_t live_status(const struct pci_function *fn)
-{
-	if (fn->is_virtual)
-		return 0;
-	return (hw_pci_read(fn->bdf, PCI_STATUS, 2) & PCI_STATUS_INTX) << PCI_STATUS_SHIFT;
-}
-
 uint32_t pci_function_read(const struct pci_function *fn, unsigned offset, unsigned size)
 {
-	uint32_t v = fn->reg[offset / 4];
-
-	if (offset / 4 == PCI_COMMAND / 4 && fn->dev && offset <= PCI_STATUS &&
-		offset + size > PCI_STATUS)
-		v |= live_status(fn);
-	return (uint32_t)((v >> (offset % 4 * 8)) & size_mask(size));
+	return config_bits(fn, offset, size);
 }
 
 /* Where the guest's register points, and whether decoding there is on. */
@@ -281,29 +320,55 @@ static bool window_possible(const struct pci_function *fn, const struct pci_bar 
 	return base <= ~0ull - bar->size && !hits_guest_memory(&fn->dev->vm->gmem, base, bar->size);
 }
 
+static void window_off(struct pci_function *fn, unsigned n, uint64_t base)
+{
+	struct device *dev = fn->dev;
+	int err = pci_msix_move(fn, n, base, false);
+
+	/* A device can't refuse to stop decoding. */
+	if (dev->ops->bar_moved(dev, n, base, false) || err)
+		log_limited(&fn->refusals, "%s: bar %u still decodes", dev->name, n);
+}
+
+/* The old place is left before the new one is taken: they may overlap. */
+static int window_on(struct pci_function *fn, unsigned n, uint64_t base)
+{
+	struct device *dev = fn->dev;
+	int err;
+
+	if (!window_possible(fn, &fn->window[n].bar, base))
+		return -E_EXIST;
+	err = pci_msix_move(fn, n, base, false);
+	if (!err)
+		err = dev->ops->bar_moved(dev, n, base, true);
+	if (err)
+		return err;
+	err = pci_msix_move(fn, n, base, true);
+	if (err)
+		window_off(fn, n, base);
+	return err;
+}
+
 static void window_update(struct pci_function *fn, unsigned n)
 {
 	struct pci_window *w = &fn->window[n];
-	struct device *dev = fn->dev;
 	bool wanted, refused;
 	uint64_t base;
 
 	wanted = window_wanted(fn, n, &base);
 	if (wanted == w->decoded && (!wanted || base == w->base))
 		return;
-	refused = wanted &&
-		  (!window_possible(fn, &w->bar, base) || dev->ops->bar_moved(dev, n, base, true));
+	refused = wanted && window_on(fn, n, base);
 	if (wanted && !refused) {
 		w->base = base;
 		w->decoded = true;
 		return;
 	}
 	if (refused)
-		log_limited(&fn->refusals, "%s: guest put bar %u at 0x%lx: not decoded", dev->name,
-			n, base);
-	/* A device can't refuse to stop decoding. */
-	if (w->decoded && dev->ops->bar_moved(dev, n, w->base, false))
-		log_limited(&fn->refusals, "%s: bar %u still decodes", dev->name, n);
+		log_limited(&fn->refusals, "%s: guest put bar %u at 0x%lx: not decoded",
+			fn->dev->name, n, base);
+	if (w->decoded)
+		window_off(fn, n, w->base);
 	w->decoded = false;
 }
 
@@ -316,6 +381,7 @@ void pci_function_write(struct pci_function *fn, unsigned offset, unsigned size,
 	if (now == fn->reg[r])
 		return;
 	fn->reg[r] = now;
+	pci_interrupts_written(fn, r);
 	if (r != PCI_COMMAND / 4 && (r < PCI_BAR0 / 4 || r >= PCI_BAR0 / 4 + PCI_BAR_COUNT))
 		return;
 	for (unsigned n = 0; n < PCI_BAR_COUNT; n++)

@@ -11,6 +11,7 @@
 #include "core/device.h"
 #include "core/gmem.h"
 #include "pci/bar.h"
+#include "pci/interrupt.h"
 #include "pci/layout.h"
 
 /* Where a BAR of the guest's view decodes. */
@@ -27,6 +28,7 @@ struct pci_function {
 	pci_bdf_t bdf;
 	struct pci_window window[PCI_BAR_COUNT];
 	struct log_limit refusals;
+	struct pci_interrupts interrupts;
 	bool is_virtual; /* there is nothing at bdf on the real bus */
 };
 
@@ -44,6 +46,8 @@ struct pci_virtual {
 		[PCI_BAR_COUNT]; /* bytes of memory, a power of two from a page on; 0: none */
 	const struct pci_virtual_cap *cap;
 	unsigned caps;
+	/* The BAR that holds nothing but the MSI-X table, and in its upper half the pending bits; for dev->vectors. */
+	uint8_t msix_bar;
 };
 
 /*
@@ -55,19 +59,22 @@ void pci_function_reduce(struct pci_function *fn, pci_bdf_t bdf);
 void pci_function_bridge(struct pci_function *fn, pci_bdf_t bdf);
 void pci_function_placeholder(struct pci_function *fn, pci_bdf_t bdf);
 bool pci_function_is_placeholder(const struct pci_function *fn);
-/* Probes the real BARs: the firmware's driver must have left. Decoding is off at first. */
-void pci_function_restrict(struct pci_function *fn, struct device *dev);
+/*
+ * Probes the real BARs: the firmware's driver must have left. Decoding is off at first. MSI and MSI-X
+ * are shown where the real function has them, for at most dev->vectors, which is then what is left.
+ * sharers: see pci_interrupts_init. -E_NOMEM.
+ */
+int pci_function_restrict(struct pci_function *fn, struct device *dev, struct arena *arena,
+	uint8_t *sharers) must_check;
 
 /*
  * From a description, with the BARs at bar_base. Like a device of a firmware that was there before the
- * guest: addresses are assigned, decoding is off. -E_INVAL: the capabilities don't fit.
+ * guest: addresses are assigned, decoding is off. -E_INVAL: the capabilities don't fit, or the MSI-X table
+ * doesn't. -E_NOMEM.
  */
 int pci_function_invent(struct pci_function *fn, struct device *dev, const struct pci_virtual *v,
-	const uint64_t bar_base[static PCI_BAR_COUNT]) must_check;
-
-/* The interrupt status bit of a virtual function; and whether the guest lets it drive its pin. */
-void pci_function_set_intx(struct pci_function *fn, bool high);
-bool pci_function_may_intx(const struct pci_function *fn);
+	const uint64_t bar_base[static PCI_BAR_COUNT], struct arena *arena,
+	uint8_t *sharers) must_check;
 
 /* Sets or clears the multifunction bit. */
 void pci_function_set_multi(struct pci_function *fn, bool multi);

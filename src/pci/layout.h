@@ -40,12 +40,26 @@
 #define PCI_BAR_MEM_KIND     0x6u
 #define PCI_BAR_MEM_64	     0x4u
 
+/* The data register follows the address, which has 4 bytes or 8; masks and pending bits follow that. */
 #define PCI_MSI_CONTROL	     2u
 #define PCI_MSI_ENABLE	     (1u << 0)
+#define PCI_MSI_CAPABLE	     0x000eu /* binary logarithm of the messages that it can send */
+#define PCI_MSI_COUNT	     0x0070u /* ... and of those that it may */
 #define PCI_MSI_64	     (1u << 7)
+#define PCI_MSI_MASKS	     (1u << 8)
 #define PCI_MSI_ADDRESS	     4u
+#define PCI_MSI_MAX	     32u /* messages */
+
 #define PCI_MSIX_CONTROL     2u
+#define PCI_MSIX_SIZE	     0x07ffu /* entries, less 1 */
+#define PCI_MSIX_MASK	     (1u << 14)
 #define PCI_MSIX_ENABLE	     (1u << 15)
+#define PCI_MSIX_TABLE	     4u
+#define PCI_MSIX_PENDING     8u
+#define PCI_MSIX_BAR	     0x7u /* in both: the rest is an offset in that BAR */
+#define PCI_MSIX_LEN	     12u
+#define PCI_MSIX_MAX	     2048u     /* entries */
+#define PCI_MSIX_MASKED	     (1u << 0) /* in an entry's control */
 #define PCI_CAP_FIRST	     0x40u
 #define PCI_CAP_COUNT_MAX    48u /* capabilities of 4 bytes that fit behind the header */
 

@@ -231,8 +231,8 @@ static int check_disk(const struct virtio_blk_disk *d)
 	return 0;
 }
 
-int virtio_blk_init(struct virtio_blk *b, struct vm *vm, struct arena *arena,
-	struct virtio_line *line, const struct virtio_blk_disk *disk, const char *name)
+int virtio_blk_init(struct virtio_blk *b, struct vm *vm, struct arena *arena, uint8_t irq,
+	const struct virtio_blk_disk *disk, const char *name)
 {
 	struct virtio_blk_config config = {
 		.capacity = disk->blocks * SECTORS_PER(disk->block_size),
@@ -255,6 +255,6 @@ int virtio_blk_init(struct virtio_blk *b, struct vm *vm, struct arena *arena,
 	_Static_assert(sizeof(config) <= VIRTIO_CONFIG_MAX, "configuration");
 	memcpy(b->virtio.config, &config, sizeof(config));
 	b->virtio.config_size = sizeof(config);
-	virtio_init(&b->virtio, vm, &blk_model, line, name);
+	virtio_init(&b->virtio, vm, &blk_model, irq, name);
 	return 0;
 }

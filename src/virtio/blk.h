@@ -61,7 +61,7 @@ struct virtio_blk {
  * Before virtio_show. Takes its buffer from the arena: page aligned. -E_NOMEM, -E_NOTSUP (the disk's
  * block size), -E_INVAL (a window outside the disk).
  */
-int virtio_blk_init(struct virtio_blk *b, struct vm *vm, struct arena *arena,
-	struct virtio_line *line, const struct virtio_blk_disk *disk, const char *name) must_check;
+int virtio_blk_init(struct virtio_blk *b, struct vm *vm, struct arena *arena, uint8_t irq,
+	const struct virtio_blk_disk *disk, const char *name) must_check;
 
 #endif

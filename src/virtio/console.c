@@ -107,7 +107,7 @@ static const struct virtio_model console_model = {
 	.poll = console_poll,
 };
 
-void virtio_console_init(struct virtio_console *c, struct vm *vm, struct virtio_line *line,
+void virtio_console_init(struct virtio_console *c, struct vm *vm, uint8_t irq,
 	const struct virtio_console_ops *ops, void *arg, uint16_t cols, uint16_t rows)
 {
 	struct virtio_console_config config = {.cols = cols, .rows = rows, .max_ports = 1};
@@ -119,5 +119,5 @@ void virtio_console_init(struct virtio_console *c, struct vm *vm, struct virtio_
 	_Static_assert(sizeof(config) <= VIRTIO_CONFIG_MAX, "configuration");
 	memcpy(c->virtio.config, &config, sizeof(config));
 	c->virtio.config_size = sizeof(config);
-	virtio_init(&c->virtio, vm, &console_model, line, "virtio-console");
+	virtio_init(&c->virtio, vm, &console_model, irq, "virtio-console");
 }

@@ -29,7 +29,7 @@ struct virtio_console {
 };
 
 /* Before virtio_show. The size is in characters. */
-void virtio_console_init(struct virtio_console *c, struct vm *vm, struct virtio_line *line,
+void virtio_console_init(struct virtio_console *c, struct vm *vm, uint8_t irq,
 	const struct virtio_console_ops *ops, void *arg, uint16_t cols, uint16_t rows);
 
 #endif

@@ -6,7 +6,10 @@
 #include "base/error.h"
 #include "base/fmt.h"
 #include "base/mem.h"
+#include "core/interrupt.h"
 
+#define REGISTERS_BAR	  0u
+#define MSIX_BAR	  1u
 #define BAR_SIZE	  0x4000u
 #define AREA		  0x1000u /* each of the four structures has one */
 #define COMMON_AREA	  0x0000u
@@ -28,29 +31,21 @@ bool virtio_is_ready(const struct virtio *t)
 
 /* ---- interrupts ---- */
 
-static void line_update(struct virtio *t)
+/* With MSI-X there is no ISR status: the vector says what it is. */
+static void interrupt(struct virtio *t, uint8_t cause, uint16_t vector)
 {
-	bool asks = t->isr && t->fn && pci_function_may_intx(t->fn);
-
-	if (t->fn)
-		pci_function_set_intx(t->fn, t->isr != 0);
-	if (asks == t->asks)
-		return;
-	t->asks = asks;
-	t->line->asking += asks ? 1u : ~0u;
-	vm_set_irq(t->line->vm, t->line->irq, t->line->asking != 0);
-}
-
-static void interrupt(struct virtio *t, uint8_t cause)
-{
-	t->isr |= cause;
-	line_update(t);
+	if (device_interrupt_mode(&t->dev) == INTERRUPT_LINE) {
+		t->isr |= cause;
+		device_set_line(&t->dev, true);
+	} else if (vector != VIRTIO_NO_VECTOR) {
+		device_message(&t->dev, vector);
+	}
 }
 
 void virtio_used(struct virtio *t, unsigned n)
 {
 	if (virtq_wants_interrupt(&t->queue[n]))
-		interrupt(t, VIRTIO_ISR_QUEUE);
+		interrupt(t, VIRTIO_ISR_QUEUE, t->queue_vector[n]);
 }
 
 void virtio_check(struct virtio *t)
@@ -64,7 +59,7 @@ void virtio_check(struct virtio *t)
 	t->status |= VIRTIO_STATUS_NEEDS_RESET;
 	log_limited(&t->broken_log, "%s: the guest's queue breaks the rules: stopped until a reset",
 		t->dev.name);
-	interrupt(t, VIRTIO_ISR_CONFIG);
+	interrupt(t, VIRTIO_ISR_CONFIG, t->config_vector);
 }
 
 /* ---- the common configuration ---- */
@@ -75,10 +70,13 @@ static void device_reset(struct virtio *t)
 	t->device_select = t->driver_select = 0;
 	t->queue_select = 0;
 	t->status = t->isr = 0;
-	for (unsigned n = 0; n < VIRTIO_QUEUES_MAX; n++)
+	t->config_vector = VIRTIO_NO_VECTOR;
+	for (unsigned n = 0; n < VIRTIO_QUEUES_MAX; n++) {
+		t->queue_vector[n] = VIRTIO_NO_VECTOR;
 		virtq_reset(&t->queue[n], &t->dev.vm->gmem);
+	}
 	t->model->reset(t);
-	line_update(t);
+	device_lower(&t->dev);
 }
 
 /* Only bits of what was offered, and version 1 among them, or FEATURES_OK doesn't stay. */
@@ -116,7 +114,7 @@ static uint32_t queue_read(const struct virtio *t, const struct virtq *q, uint64
 		return 0;
 	switch (reg) {
 	case COMMON_QUEUE_SIZE:
-		return q->size | (uint32_t)VIRTIO_NO_VECTOR << 16;
+		return q->size | (uint32_t)t->queue_vector[t->queue_select] << 16;
 	case COMMON_QUEUE_ENABLE:
 		return q->ready | (uint32_t)t->queue_select << 16;
 	case COMMON_QUEUE_DESC:
@@ -149,7 +147,7 @@ static uint32_t common_read(struct virtio *t, uint64_t reg)
 	case COMMON_DRIVER_FEATURE:
 		return t->driver_select < 2 ? (uint32_t)(t->accepted >> t->driver_select * 32) : 0;
 	case COMMON_MSIX_CONFIG:
-		return VIRTIO_NO_VECTOR | t->model->queues << 16;
+		return t->config_vector | t->model->queues << 16;
 	case COMMON_STATUS:
 		/* The generation is 0 for ever: no model's configuration changes. */
 		return t->status | (uint32_t)t->queue_select << 16;
@@ -193,13 +191,21 @@ static bool width_ok(const struct io_access *a)
 	case COMMON_QUEUE_DRIVER + 4:
 	case COMMON_QUEUE_DEVICE + 4:
 		return a->size == 4;
+	case COMMON_MSIX_CONFIG:
 	case COMMON_QUEUE_SELECT:
 	case COMMON_QUEUE_SIZE:
+	case COMMON_QUEUE_MSIX:
 	case COMMON_QUEUE_ENABLE:
 		return a->size == 2;
 	default:
 		return false;
 	}
+}
+
+/* "MSI-X Vector Configuration": what can't be reads back as no vector. */
+static uint16_t vector_or_none(const struct virtio *t, uint64_t vector)
+{
+	return vector < t->dev.vectors ? (uint16_t)vector : VIRTIO_NO_VECTOR;
 }
 
 static enum io_result common_write(struct virtio *t, const struct io_access *a)
@@ -221,8 +227,15 @@ static enum io_result common_write(struct virtio *t, const struct io_access *a)
 	case COMMON_STATUS:
 		status_write(t, (uint8_t)a->value);
 		break;
+	case COMMON_MSIX_CONFIG:
+		t->config_vector = vector_or_none(t, a->value);
+		break;
 	case COMMON_QUEUE_SELECT:
 		t->queue_select = (uint16_t)a->value;
+		break;
+	case COMMON_QUEUE_MSIX:
+		if (q)
+			t->queue_vector[t->queue_select] = vector_or_none(t, a->value);
 		break;
 	default:
 		if (q)
@@ -241,7 +254,7 @@ static uint64_t isr_read(struct virtio *t)
 	uint8_t isr = t->isr;
 
 	t->isr = 0;
-	line_update(t);
+	device_lower(&t->dev);
 	return isr;
 }
 
@@ -305,19 +318,19 @@ static enum io_result virtio_mmio(struct device *dev, struct io_access *a)
 
 static int virtio_bar_moved(struct device *dev, unsigned bar, uint64_t base, bool enabled)
 {
-	return bar ? 0 : region_move(&dev->vm->mmio, &of_device(dev)->region, base, enabled);
+	if (bar != REGISTERS_BAR)
+		return 0;
+	return region_move(&dev->vm->mmio, &of_device(dev)->region, base, enabled);
 }
 
-/* The guest may have changed its mind about the pin in between. */
 static void virtio_poll(struct device *dev)
 {
 	struct virtio *t = of_device(dev);
 
-	if (virtio_is_ready(t)) {
-		t->model->poll(t);
-		virtio_check(t);
-	}
-	line_update(t);
+	if (!virtio_is_ready(t))
+		return;
+	t->model->poll(t);
+	virtio_check(t);
 }
 
 static int virtio_quiesce(struct device *dev)
@@ -339,16 +352,16 @@ static const struct device_ops virtio_ops = {
 	.bar_moved = virtio_bar_moved,
 };
 
-void virtio_init(struct virtio *t, struct vm *vm, const struct virtio_model *model,
-	struct virtio_line *line, const char *name)
+void virtio_init(struct virtio *t, struct vm *vm, const struct virtio_model *model, uint8_t irq,
+	const char *name)
 {
-	t->dev = (struct device){
-		.ops = &virtio_ops, .vm = vm, .mode = DEVICE_FIRMWARE, .irq = (uint8_t)line->irq};
+	t->dev = (struct device){.ops = &virtio_ops,
+		.vm = vm,
+		.mode = DEVICE_FIRMWARE,
+		.irq = irq,
+		.vectors = (uint16_t)(model->queues + 1)};
 	fmt_print(t->dev.name, sizeof(t->dev.name), "%s", name);
 	t->model = model;
-	t->line = line;
-	t->fn = NULL;
-	t->asks = false;
 	t->offered |= VIRTIO_F_VERSION_1;
 	t->region = (struct region){
 		.len = BAR_SIZE, .dev = &t->dev, .handler = virtio_mmio, .name = model->name};
@@ -385,15 +398,12 @@ int virtio_show(struct virtio *t, struct pci_filter *filter)
 		.subsystem = VIRTIO_PCI_DEVICE + t->model->id,
 		.class = t->model->class,
 		.revision = VIRTIO_PCI_REVISION,
-		.bar_size = {BAR_SIZE},
+		.bar_size = {[REGISTERS_BAR] = BAR_SIZE, [MSIX_BAR] = PAGE_SIZE},
+		.msix_bar = MSIX_BAR,
 		.cap = caps,
 		.caps = array_size(caps)};
-	int err;
 
 	for (unsigned i = 0; i < array_size(cap); i++)
 		caps[i] = (struct pci_virtual_cap){&cap[i], cap[i].len};
-	err = pci_filter_invent(filter, &t->dev, &v);
-	if (!err)
-		t->fn = pci_filter_find(filter, t->dev.bdf);
-	return err;
+	return pci_filter_invent(filter, &t->dev, &v);
 }

@@ -6,7 +6,8 @@
  *   3000h doorbells, 4 bytes for each queue
  *
  * There is no window in configuration space (VIRTIO_PCI_CAP_PCI_CFG): firmware that can't reach memory
- * would need it, and no guest of ours is that. Interrupts are the pin's.
+ * would need it, and no guest of ours is that. Interrupts are MSI-X's, with a
+ * vector for each queue and one for changes of the configuration, or the pin's.
  */
 #ifndef POSTERN_VIRTIO_TRANSPORT_H
 #define POSTERN_VIRTIO_TRANSPORT_H
@@ -34,18 +35,9 @@ struct virtio_model {
 	void (*poll)(struct virtio *t);
 };
 
-/* An interrupt line that several devices share: high as long as one of them asks. */
-struct virtio_line {
-	struct vm *vm;
-	unsigned irq;
-	unsigned asking;
-};
-
 struct virtio {
 	struct device dev;
 	const struct virtio_model *model;
-	struct virtio_line *line;
-	struct pci_function *fn; /* the guest's view */
 	struct region region;
 
 	uint64_t offered; /* features */
@@ -57,7 +49,7 @@ struct virtio {
 	uint32_t device_select, driver_select;
 	uint16_t queue_select;
 	uint8_t status, isr;
-	bool asks; /* for the line */
+	uint16_t config_vector, queue_vector[VIRTIO_QUEUES_MAX]; /* of MSI-X */
 	struct virtq queue[VIRTIO_QUEUES_MAX];
 
 	uint64_t requests;
@@ -71,8 +63,8 @@ struct virtio {
  *
  * name is for the log and for traces.
  */
-void virtio_init(struct virtio *t, struct vm *vm, const struct virtio_model *model,
-	struct virtio_line *line, const char *name);
+void virtio_init(struct virtio *t, struct vm *vm, const struct virtio_model *model, uint8_t irq,
+	const char *name);
 
 /* Shows it to the guest. The errors of pci_filter_invent. */
 int virtio_show(struct virtio *t, struct pci_filter *filter) must_check;

@@ -21,7 +21,6 @@
 
 static struct vm vm;
 static struct pci_filter filter;
-static struct virtio_line line;
 static struct virtio_blk blk;
 static struct virtio_console console;
 static uint8_t ram[RAM_SIZE] __attribute__((aligned(4096)));
@@ -121,11 +120,10 @@ static void make_machine(void)
 	meddling = 0;
 	MUST(!gmem_add(&vm.gmem, (struct gmem_run){gpa(0), hpa(0), RAM_SIZE, ram}));
 	arena_init(&arena, pool, hpa(0), sizeof(pool));
-	line = (struct virtio_line){.vm = &vm, .irq = 10};
 	fake_pci_q35();
 	MUST(!pci_filter_init(&filter, &vm, &arena, gpa(0), 0));
-	MUST(!virtio_blk_init(&blk, &vm, &arena, &line, &disk, "blk"));
-	virtio_console_init(&console, &vm, &line, &console_ops, NULL, 80, 25);
+	MUST(!virtio_blk_init(&blk, &vm, &arena, 10, &disk, "blk"));
+	virtio_console_init(&console, &vm, 10, &console_ops, NULL, 80, 25);
 	MUST(!virtio_show(&blk.virtio, &filter) && !virtio_show(&console.virtio, &filter));
 	for (unsigned i = 0; i < 2; i++) {
 		pci_bdf_t bdf = i ? console.virtio.dev.bdf : blk.virtio.dev.bdf;
@@ -240,11 +238,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		step(&in);
 		MUST(moved <= VIRTIO_BLK_TURN * VIRTIO_BLK_BUFFER);
 		MUST(printed <= VIRTIO_CONSOLE_TURN);
-		MUST(fake_irqchip.line[10] == (line.asking != 0) && line.asking <= 2);
+		MUST(fake_irqchip.line[10] == (filter.sharers[10] != 0) && filter.sharers[10] <= 2);
 		MUST(blk.virtio.queue[0].size <= VIRTQ_SIZE_MAX || !blk.virtio.queue[0].ready);
 	}
 	MUST(!blk.virtio.dev.ops->quiesce(&blk.virtio.dev));
 	MUST(!console.virtio.dev.ops->quiesce(&console.virtio.dev));
-	MUST(!line.asking && !blk.job.active && !console.printing);
+	MUST(!filter.sharers[10] && !blk.job.active && !console.printing);
 	return 0;
 }

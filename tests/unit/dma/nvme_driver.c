@@ -191,10 +191,15 @@ uint16_t driver_command(unsigned queue, struct nvme_sqe sqe, uint32_t *ret_resul
 
 uint16_t driver_create_pair(unsigned queue, uint32_t entries)
 {
+	return driver_create_pair_vector(queue, entries, 0);
+}
+
+uint16_t driver_create_pair_vector(unsigned queue, uint32_t entries, uint16_t vector)
+{
 	struct nvme_sqe cq = {.opcode = NVME_CREATE_CQ,
 		.prp1 = driver_cq_base(queue),
 		.cdw10 = (entries - 1) << 16 | queue,
-		.cdw11 = QUEUE_CONTIGUOUS | QUEUE_IRQ};
+		.cdw11 = QUEUE_CONTIGUOUS | QUEUE_IRQ | (uint32_t)vector << 16};
 	struct nvme_sqe sq = {.opcode = NVME_CREATE_SQ,
 		.prp1 = driver_sq_base(queue),
 		.cdw10 = (entries - 1) << 16 | queue,

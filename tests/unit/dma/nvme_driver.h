@@ -69,6 +69,7 @@ uint16_t driver_command(unsigned queue, struct nvme_sqe sqe, uint32_t *ret_resul
 
 /* Creates I/O queue pair number queue of so many entries. */
 uint16_t driver_create_pair(unsigned queue, uint32_t entries);
+uint16_t driver_create_pair_vector(unsigned queue, uint32_t entries, uint16_t vector);
 
 struct nvme_sqe driver_read_command(uint64_t lba, uint32_t blocks, uint64_t prp1, uint64_t prp2);
 struct nvme_sqe driver_identify_command(uint8_t cns, uint32_t nsid, uint64_t prp1);

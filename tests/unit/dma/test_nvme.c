@@ -1,5 +1,6 @@
 /* The restricted NVMe controller in conversation with a driver, over a controller double. */
 #include "base/error.h"
+#include "core/interrupt.h"
 #include "fakes/fake_hw.h"
 #include "fakes/fake_nvme.h"
 #include "fakes/fake_pci.h"
@@ -550,7 +551,13 @@ static void queue_creation_is_checked(void)
 		CHECK_EQ(driver_command(0, c, NULL), bad[i].status | DNR);
 	}
 	c = (struct nvme_sqe){
-		.opcode = NVME_CREATE_CQ, .prp1 = 0x20000, .cdw10 = 0x000f0001, .cdw11 = 0x10001};
+		.opcode = NVME_CREATE_CQ, .prp1 = 0x20000, .cdw10 = 0x000f0001, .cdw11 = 0x50001};
+	CHECK_EQ(driver_command(0, c, NULL), NVME_SC_VECTOR | DNR);
+	c.cdw11 = 0xffff0001;
+	CHECK_EQ(driver_command(0, c, NULL), NVME_SC_VECTOR | DNR);
+	/* What is left of them is said when the function is shown. */
+	driver.dev.vectors = 0;
+	c.cdw11 = 0x10001;
 	CHECK_EQ(driver_command(0, c, NULL), NVME_SC_VECTOR | DNR);
 	CHECK_EQ(fake_nvme.history_count, before);
 	CHECK_EQ(driver_create_pair(2, 16), 0);
@@ -1121,6 +1128,159 @@ static void a_polled_queue_never_interrupts(void)
 	CHECK(driver_reap(1, &cqe));
 }
 
+/* The guest's side of messages: the mode that it chose, and what it got. */
+static struct {
+	enum interrupt_mode mode;
+	unsigned sent[32];
+	bool line;
+} attention;
+
+static enum interrupt_mode attention_mode(const struct device *dev)
+{
+	(void)dev;
+	return attention.mode;
+}
+
+static void attention_message(struct device *dev, unsigned n)
+{
+	(void)dev;
+	CHECK(n < 32);
+	attention.sent[n % 32]++;
+}
+
+static void attention_line(struct device *dev, bool high)
+{
+	(void)dev;
+	attention.line = high;
+}
+
+/* Queues 1 to 4, each with its own vector. */
+static void ready_messages(enum interrupt_mode mode)
+{
+	static const struct interrupt_ops ops = {attention_mode, attention_message, attention_line};
+
+	driver_reset();
+	memset(&attention, 0, sizeof(attention));
+	attention.mode = mode;
+	driver.dev.interrupt = &ops;
+	CHECK_EQ(driver_attach(), 0);
+	CHECK_EQ(driver.dev.vectors, 5);
+	CHECK(driver_enable());
+	for (unsigned q = 1; q <= 4; q++)
+		CHECK_EQ(driver_create_pair_vector(q, 16, q), 0);
+	memset(attention.sent, 0, sizeof(attention.sent));
+}
+
+static void read_on(unsigned queue)
+{
+	driver_submit(queue, driver_read_command(queue, 1, DRIVER_DATA, 0));
+	driver_ring(queue);
+	nvme_ops.poll(&driver.dev);
+}
+
+static void each_queue_has_its_vector(void)
+{
+	struct nvme_cqe cqe;
+
+	ready_messages(INTERRUPT_MSIX);
+	for (unsigned q = 1; q <= 4; q++) {
+		read_on(q);
+		for (unsigned v = 0; v < 32; v++)
+			CHECK_EQ(attention.sent[v], v >= 1 && v <= q);
+	}
+	/* Nothing new, nothing said, however often one looks. */
+	nvme_ops.poll(&driver.dev);
+	CHECK_EQ(attention.sent[3], 1);
+	/* The admin queue has vector 0; a refused command interrupts as well. */
+	driver_submit(0, driver_identify_command(1, 0, DRIVER_DATA));
+	driver_ring(0);
+	nvme_ops.poll(&driver.dev);
+	CHECK_EQ(attention.sent[0], 1);
+	driver_submit(2, (struct nvme_sqe){.opcode = NVME_WRITE, .nsid = 1});
+	driver_ring(2);
+	CHECK_EQ(attention.sent[2], 2);
+	CHECK(driver_reap(2, &cqe));
+	driver_acknowledge(2);
+	CHECK_EQ(attention.sent[2], 2);
+	/* The shadow's own vector stays the host's. */
+	check_clean();
+}
+
+static void the_mask_register_is_not_for_msix(void)
+{
+	ready_messages(INTERRUPT_MSIX);
+	driver_write(NVME_INTMS, 4, ~0u);
+	read_on(1);
+	CHECK_EQ(attention.sent[1], 1);
+	driver_write(NVME_INTMC, 4, ~0u);
+	CHECK_EQ(attention.sent[2], 0);
+}
+
+static void the_mask_register_is_for_msi(void)
+{
+	struct nvme_cqe cqe;
+
+	ready_messages(INTERRUPT_MSI);
+	driver_write(NVME_INTMS, 4, 1 << 1);
+	read_on(1);
+	read_on(2);
+	CHECK_EQ(attention.sent[1], 0);
+	CHECK_EQ(attention.sent[2], 1);
+	driver_write(NVME_INTMC, 4, 1 << 1);
+	CHECK_EQ(attention.sent[1], 1);
+	/* Unmasked with something left to read: said again. With nothing left: not. */
+	driver_write(NVME_INTMS, 4, 1 << 1);
+	driver_write(NVME_INTMC, 4, 1 << 1);
+	CHECK_EQ(attention.sent[1], 2);
+	driver_write(NVME_INTMS, 4, 1 << 1);
+	CHECK(driver_reap(1, &cqe));
+	driver_acknowledge(1);
+	driver_write(NVME_INTMC, 4, 1 << 1);
+	CHECK_EQ(attention.sent[1], 2);
+	/* A reset forgets what wasn't said. */
+	driver_write(NVME_INTMS, 4, ~0u);
+	read_on(3);
+	CHECK(driver_disable());
+	CHECK(driver_enable());
+	nvme_ops.poll(&driver.dev);
+	CHECK_EQ(attention.sent[3], 0);
+}
+
+static void the_line_is_kept_in_every_mode(void)
+{
+	struct nvme_cqe cqe;
+
+	ready_messages(INTERRUPT_LINE);
+	read_on(4);
+	CHECK(attention.line);
+	for (unsigned v = 0; v < 32; v++)
+		CHECK_EQ(attention.sent[v], 0);
+	attention.mode = INTERRUPT_MSIX;
+	CHECK(driver_reap(4, &cqe));
+	driver_acknowledge(4);
+	CHECK(!attention.line);
+}
+
+static void the_region_ends_where_msix_begins(void)
+{
+	struct fake_function *fn;
+
+	driver_reset();
+	CHECK_EQ(driver_attach(), 0);
+	CHECK_EQ(driver_state()->region.len, 0x2000);
+	driver_reset();
+	fn = fake_pci_find(FAKE_NVME_BDF);
+	fake_pci_set(fn, 0x44, 4, 0x1400);
+	fake_pci_set(fn, 0x48, 4, 0x1200);
+	CHECK_EQ(driver_attach(), 0);
+	CHECK_EQ(driver_state()->region.len, 0x1200);
+	driver_reset();
+	fake_pci_set(fn, 0x44, 4, 0x1004); /* in another BAR */
+	fake_pci_set(fn, 0x48, 4, 0x1010); /* impossible: among the doorbells */
+	CHECK_EQ(driver_attach(), 0);
+	CHECK_EQ(driver_state()->region.len, 0x1028);
+}
+
 /* ---- resets and strange completions ---- */
 
 /* Can't happen while guest memory is what it was at the check; if it did, the guest would see CFS. */
@@ -1298,6 +1458,11 @@ int main(void)
 	RUN(doorbells_before_ready_are_ignored);
 	RUN(the_line_follows_unread_entries);
 	RUN(a_polled_queue_never_interrupts);
+	RUN(each_queue_has_its_vector);
+	RUN(the_mask_register_is_not_for_msix);
+	RUN(the_mask_register_is_for_msi);
+	RUN(the_line_is_kept_in_every_mode);
+	RUN(the_region_ends_where_msix_begins);
 	RUN(rings_that_vanish_fail_the_controller);
 	RUN(reset_with_commands_in_flight);
 	RUN(quiesce_with_commands_in_flight);

@@ -27,7 +27,7 @@ static void reset(uint32_t shadow, uint32_t guest)
 	CHECK_EQ(nvme_cq_init(&cq, &arena, 3, shadow), 0);
 	CHECK(arena.used <= nvme_queue_arena_size(shadow, NVME_LIST_SIZE));
 	nvme_sq_start(&sq, gpa(0x10000), guest, 3);
-	nvme_cq_start(&cq, gpa(0x18000), guest, true);
+	nvme_cq_start(&cq, gpa(0x18000), guest, true, 0);
 }
 
 static void memory_runs_out(void)
@@ -174,7 +174,7 @@ static void completions_are_taken_in_order(void)
 		CHECK_EQ(cq.head, (i + 1) % 4);
 	}
 	/* A new life finds nothing of the old one. */
-	nvme_cq_start(&cq, gpa(0x18000), 4, false);
+	nvme_cq_start(&cq, gpa(0x18000), 4, false, 0);
 	CHECK(!nvme_cq_pop(&cq, &cqe));
 }
 

@@ -23,8 +23,19 @@ static int acknowledge(void *chip)
 	return -1;
 }
 
+static void message(void *chip, uint64_t address, uint32_t data)
+{
+	struct fake_lines *l = chip;
+
+	if (l->messages < array_size(l->message)) {
+		l->message[l->messages].address = address;
+		l->message[l->messages].data = data;
+	}
+	l->messages++;
+}
+
 static const struct irqchip_ops ops = {
-	.set_line = set_line, .pending = pending, .acknowledge = acknowledge};
+	.set_line = set_line, .pending = pending, .acknowledge = acknowledge, .message = message};
 
 void fake_lines_init(struct fake_lines *l, struct vm *vm)
 {

@@ -144,10 +144,11 @@ void hw_pci_write(pci_bdf_t bdf, unsigned offset, unsigned size, uint32_t value)
 unsigned hw_pci_find_cap(pci_bdf_t bdf, uint8_t id)
 {
 	const struct fake_function *fn = fake_pci_find(bdf);
-	unsigned at = fn && (fn->config[PCI_STATUS] & PCI_STATUS_CAPS) ? fn->config[PCI_CAP_PTR]
-								       : 0;
+	unsigned at = fn && (fn->config[PCI_STATUS] & PCI_STATUS_CAPS)
+			      ? fn->config[PCI_CAP_PTR] & 0xfcu
+			      : 0;
 
-	for (unsigned n = 0; at && n < 48; n++, at = fn->config[at + 1])
+	for (unsigned n = 0; at >= 0x40 && n < 48; n++, at = fn->config[at + 1] & 0xfcu)
 		if (fn->config[at] == id)
 			return at;
 	return 0;
@@ -168,6 +169,9 @@ void fake_pci_q35(void)
 	fake_pci_set(fn, PCI_COMMAND, 2, 6);
 	fake_pci_set(fn, PCI_INT_LINE, 2, 0x010a);
 	fake_pci_cap(fn, PCI_CAP_MSIX, 0x40);
+	fake_pci_set(fn, 0x42, 2, 64);
+	fake_pci_set(fn, 0x44, 4, 0x2000);
+	fake_pci_set(fn, 0x48, 4, 0x3000);
 	fake_pci_cap(fn, PCI_CAP_EXPRESS, 0x80);
 	fake_pci_cap(fn, 1, 0x60);
 	fn = fake_pci_add(PCI_BDF(0, 31, 0), 0x29188086, 0x060100);

@@ -507,9 +507,114 @@ static void throttled_level(void)
 	CHECK(pin_is_open());
 }
 
+/* ---- a PCI function's pin ---- */
+
+static uint32_t command(void)
+{
+	return (uint32_t)config[PCI_COMMAND] | (uint32_t)config[PCI_COMMAND + 1] << 8;
+}
+
+static bool pin10_is_open(void)
+{
+	return !(fake_apic.entry[10] & IOAPIC_MASKED);
+}
+
+static void add_pin(uint8_t line, uint8_t pin)
+{
+	put(PCI_INT_LINE, line, 1);
+	put(PCI_INT_PIN, pin, 1);
+	put(PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF, 2);
+}
+
+static void pci_pin(void)
+{
+	const uint64_t look = hw_us_to_tsc(HOST_IRQ_LOOK_US), start = 1ull << 40;
+
+	setup();
+	add_pin(10, 1);
+	fake_apic.entry[10] = 0x0700000000010e55ull;
+	CHECK_EQ(host_irq_route_intx(&h, &dev), 0);
+	CHECK_EQ(fake_apic.entry[10], 0x030000000000a083ull);
+	CHECK_EQ(command(), PCI_COMMAND_MEMORY);
+	host_irq_tick(&h, start);
+	CHECK(host_irq_next(&h) == ~0ull);
+	/* Held as long as the function says that it's it. */
+	put(PCI_STATUS, PCI_STATUS_CAPS | 8, 2);
+	fire(0x83);
+	CHECK(dev.irq_fired && !pin10_is_open());
+	host_irq_tick(&h, start + 1);
+	CHECK(!pin10_is_open());
+	CHECK_EQ(host_irq_next(&h), start + 1 + look);
+	put(PCI_STATUS, PCI_STATUS_CAPS, 2);
+	host_irq_tick(&h, start + look);
+	CHECK(!pin10_is_open());
+	host_irq_tick(&h, start + 1 + look);
+	CHECK(pin10_is_open());
+	CHECK(host_irq_next(&h) == ~0ull);
+	host_irq_unroute(&h, &dev);
+	CHECK_EQ(fake_apic.entry[10], 0x0700000000010e55ull);
+	CHECK_EQ(command(), PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
+	/* One that was on, and is still held, goes back the same way. */
+	add_pin(10, 4);
+	put(PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
+	CHECK_EQ(host_irq_route_intx(&h, &dev), 0);
+	fire(0x83);
+	host_irq_unroute(&h, &dev);
+	CHECK_EQ(fake_apic.entry[10], 0x0700000000010e55ull);
+	CHECK_EQ(command(), PCI_COMMAND_MEMORY);
+	CHECK_EQ(claims, releases);
+}
+
+/* Another device on the same input: it fires though ours is content, and ends as a storm. */
+static void pci_pin_is_shared(void)
+{
+	const uint64_t start = 1ull << 40;
+	unsigned turns = 0;
+
+	setup();
+	add_pin(10, 1);
+	CHECK_EQ(host_irq_route_intx(&h, &dev), 0);
+	host_irq_tick(&h, start);
+	while (pin10_is_open() && turns < 2 * HOST_IRQ_BURST) {
+		fire(0x83);
+		host_irq_tick(&h, start + ++turns);
+	}
+	CHECK_EQ(turns, HOST_IRQ_BURST + 1);
+	host_irq_tick(&h, start + hw_us_to_tsc(HOST_IRQ_PERIOD_US));
+	CHECK(pin10_is_open());
+	host_irq_unroute_all(&h);
+	CHECK_EQ(fake_apic.entry[10], IOAPIC_MASKED);
+}
+
+static void pci_pins_that_nobody_knows(void)
+{
+	static const uint8_t nowhere[] = {0, 1, 2, 8, 13, 16, 0x7f, 0xff};
+
+	setup();
+	for (unsigned i = 0; i < sizeof(nowhere); i++) {
+		add_pin(nowhere[i], 1);
+		CHECK_EQ(host_irq_route_intx(&h, &dev), -E_NOENT);
+	}
+	add_pin(10, 0);
+	CHECK_EQ(host_irq_route_intx(&h, &dev), -E_NOTSUP);
+	add_pin(10, 1);
+	fake_apic.entry[10] = 0x20;
+	CHECK_EQ(host_irq_route_intx(&h, &dev), -E_EXIST);
+	CHECK_EQ(fake_apic.entry[10], 0x20);
+	fake_apic.entry[10] = IOAPIC_MASKED;
+	first_free = 256;
+	CHECK_EQ(host_irq_route_intx(&h, &dev), -E_NOMEM);
+	CHECK_EQ(command(), PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
+	CHECK_EQ(claims, 0);
+	CHECK_EQ(fake_apic.ioapic_writes, 0);
+}
+
 int main(void)
 {
 	RUN(isa_pin);
+	RUN(pci_pin);
+	RUN(pci_pin_is_shared);
+	RUN(pci_pins_that_nobody_knows);
 	RUN(a_device_may_have_two);
 	RUN(level_pin_is_held_until_rearmed);
 	RUN(firmware_keeps_what_it_uses);

@@ -1,5 +1,6 @@
 /* The PCI configuration filter, over a q35 and an i440fx that are made up. */
 #include "base/error.h"
+#include "core/interrupt.h"
 #include "fakes/fake_hw.h"
 #include "fakes/fake_pci.h"
 #include "fakes/fake_vm.h"
@@ -158,9 +159,10 @@ static void models_command_and_status(void)
 	CHECK_EQ(config(nvme, PCI_COMMAND, 2), 0x0007);
 	CHECK_EQ(fake_pci.writes, 0);
 	CHECK_EQ(fake_pci_get(fake_pci_find(nvme), PCI_COMMAND, 2), 6);
-	/* Status: timing is constant, INTx is live, errors stay the host's, nothing clears. */
+	/* Status: timing is constant, INTx the model's, errors stay the host's, nothing clears. */
 	CHECK_EQ(config(nvme, PCI_STATUS, 2), 0x0280);
 	fake_pci_set(fake_pci_find(nvme), PCI_STATUS, 2, 0xf298);
+	device_set_line(&device, true);
 	CHECK_EQ(config(nvme, PCI_STATUS, 2), 0x0288);
 	CHECK_EQ(config(nvme, PCI_STATUS, 1), 0x88);
 	CHECK_EQ(config(nvme, PCI_STATUS + 1, 1), 0x02);
@@ -168,10 +170,9 @@ static void models_command_and_status(void)
 	CHECK_EQ(config(nvme, PCI_COMMAND + 1, 2), 0x8800);
 	set_config(nvme, PCI_STATUS, 2, 0xffff);
 	CHECK_EQ(fake_pci_get(fake_pci_find(nvme), PCI_STATUS, 2), 0xf298);
-	/* Only looks at the status byte cost a look at the device. */
+	device_set_line(&device, false);
 	fake_pci.reads = 0;
-	config(nvme, PCI_COMMAND, 2);
-	config(nvme, 0, 4);
+	CHECK_EQ(config(nvme, PCI_STATUS, 2), 0x0280);
 	CHECK_EQ(fake_pci.reads, 0);
 }
 
@@ -516,7 +517,6 @@ static void capabilities_follow_their_rules(void)
 	memset(space, 0, sizeof(space));
 	CHECK_EQ(pci_caps_show(rules, fn->bdf, space), 0x40);
 	CHECK(space[0xf0] == 0);
-	CHECK_EQ(pci_caps_show(pci_restricted_caps, fn->bdf, space), 0);
 	CHECK_EQ(pci_caps_show(rules, PCI_BDF(0, 1, 0), space), 0);
 }
 

@@ -21,7 +21,6 @@ void driver_reset(void)
 		abort();
 	arena_init(&driver.arena, pool, hpa(0), sizeof(pool));
 	memset(pool, 0, sizeof(pool));
-	driver.line = (struct virtio_line){.vm = &driver.vm, .irq = 10};
 	fake_pci_q35();
 	if (pci_filter_init(&driver.filter, &driver.vm, &driver.arena, gpa(0), 0))
 		abort();

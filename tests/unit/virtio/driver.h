@@ -23,7 +23,6 @@ struct driver {
 	struct vm vm;
 	struct pci_filter filter;
 	struct arena arena;
-	struct virtio_line line;
 	struct virtio *t;
 	uint64_t bar;
 	unsigned next_desc; /* of the chain under construction */

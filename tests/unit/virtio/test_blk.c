@@ -77,7 +77,7 @@ static void prepare(uint32_t block_size, bool writable)
 
 static void finish(void)
 {
-	CHECK_EQ(virtio_blk_init(&blk, &driver.vm, &driver.arena, &driver.line, &disk, "blk"), 0);
+	CHECK_EQ(virtio_blk_init(&blk, &driver.vm, &driver.arena, 10, &disk, "blk"), 0);
 	CHECK_EQ(virtio_show(&blk.virtio, &driver.filter), 0);
 	driver_find(&blk.virtio);
 	CHECK_EQ(driver_start(blk.virtio.offered), 15);
@@ -362,18 +362,16 @@ static void disks_that_cannot_be(void)
 		prepare(512, false);
 		disk.blocks = bad[i].blocks;
 		disk.block_size = bad[i].size;
-		CHECK_EQ(virtio_blk_init(&blk, &driver.vm, &driver.arena, &driver.line, &disk, "b"),
+		CHECK_EQ(virtio_blk_init(&blk, &driver.vm, &driver.arena, 10, &disk, "b"),
 			-E_NOTSUP);
 	}
 	prepare(512, false);
 	disk.windows = 1;
 	disk.window[0] = (struct virtio_blk_window){0, BLOCKS};
-	CHECK_EQ(virtio_blk_init(&blk, &driver.vm, &driver.arena, &driver.line, &disk, "b"),
-		-E_INVAL);
+	CHECK_EQ(virtio_blk_init(&blk, &driver.vm, &driver.arena, 10, &disk, "b"), -E_INVAL);
 	disk.windows = 0;
 	arena_seal(&driver.arena);
-	CHECK_EQ(virtio_blk_init(&blk, &driver.vm, &driver.arena, &driver.line, &disk, "b"),
-		-E_NOMEM);
+	CHECK_EQ(virtio_blk_init(&blk, &driver.vm, &driver.arena, 10, &disk, "b"), -E_NOMEM);
 }
 
 int main(void)

@@ -40,7 +40,7 @@ static void start(void)
 	shown = longest = 0;
 	typed = "";
 	asked = 0;
-	virtio_console_init(&console, &driver.vm, &driver.line, &ops, screen, 80, 25);
+	virtio_console_init(&console, &driver.vm, 10, &ops, screen, 80, 25);
 	CHECK_EQ(virtio_show(&console.virtio, &driver.filter), 0);
 	driver_find(&console.virtio);
 	CHECK_EQ(driver_start(CONSOLE_F_SIZE), 15);

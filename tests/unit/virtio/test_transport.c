@@ -42,7 +42,7 @@ static void show(struct virtio *t)
 	t->offered = 5;
 	t->config_size = 5;
 	memcpy(t->config, "hello", 5);
-	virtio_init(t, &driver.vm, &model, &driver.line, "test");
+	virtio_init(t, &driver.vm, &model, 10, "test");
 	CHECK_EQ(virtio_show(t, &driver.filter), 0);
 }
 
@@ -90,7 +90,10 @@ static void its_function(void)
 		CHECK_EQ(config(device.dev.bdf, at + 12), expected[i].length);
 		at = head >> 8 & 0xff;
 	}
-	CHECK_EQ(at, 0);
+	/* Three vectors, in a BAR of their own. */
+	CHECK_EQ(config(device.dev.bdf, at), 0x00020011);
+	CHECK_EQ(config(device.dev.bdf, at + 4), 1);
+	CHECK_EQ(config(device.dev.bdf, at + 8), 0x801);
 }
 
 static void features(void)
@@ -234,6 +237,61 @@ static void interrupts(void)
 	CHECK(!fake_irqchip.line[10]);
 }
 
+static void set_config(unsigned at, unsigned size, uint32_t value)
+{
+	fake_vm_write(&driver.vm, true, 0xcf8, 4,
+		0x80000000u | (uint32_t)device.dev.bdf << 8 | (at & 0xfc));
+	fake_vm_write(&driver.vm, true, (uint16_t)(0xcfc + (at & 3)), size, value);
+}
+
+static void messages(void)
+{
+	unsigned at;
+	uint64_t table;
+
+	start();
+	driver_start(0);
+	at = config(device.dev.bdf, 0x34) & 0xff;
+	while (config(device.dev.bdf, at) >> 8 & 0xff)
+		at = config(device.dev.bdf, at) >> 8 & 0xff;
+	table = config(device.dev.bdf, 0x14) & ~0xfull;
+	set_config(4, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	for (unsigned n = 0; n < 3; n++) {
+		fake_vm_write(&driver.vm, false, table + 16 * n, 8, 0xfee00000);
+		fake_vm_write(&driver.vm, false, table + 16 * n + 8, 8, 0x40 + n);
+	}
+	/* Without a vector a queue says nothing, and a vector that isn't there isn't taken. */
+	CHECK_EQ(common_get(0x10, 2), 0xffff);
+	CHECK_EQ(common_get(0x1a, 2), 0xffff);
+	set_config(at + 2, 2, 0x8000);
+	virtio_used(&device, 0);
+	CHECK_EQ(fake_irqchip.messages, 0);
+	common_set(0x1a, 2, 3);
+	CHECK_EQ(common_get(0x1a, 2), 0xffff);
+	common_set(0x10, 2, 0);
+	common_set(0x16, 2, 0);
+	common_set(0x1a, 2, 1);
+	common_set(0x16, 2, 1);
+	common_set(0x1a, 2, 2);
+	CHECK_EQ(common_get(0x1a, 2), 2);
+	virtio_used(&device, 1);
+	virtio_used(&device, 0);
+	CHECK_EQ(fake_irqchip.messages, 2);
+	CHECK_EQ(fake_irqchip.message[0].data, 0x42);
+	CHECK_EQ(fake_irqchip.message[1].data, 0x41);
+	device.queue[0].broken = true;
+	virtio_check(&device);
+	CHECK_EQ(fake_irqchip.message[2].data, 0x40);
+	CHECK(!fake_irqchip.line[10]);
+	CHECK_EQ(bar_read(0x1000, 1), 0);
+	/* A reset takes the vectors away. */
+	common_set(0x14, 1, 0);
+	CHECK_EQ(common_get(0x10, 2), 0xffff);
+	driver_start(0);
+	virtio_used(&device, 0);
+	CHECK_EQ(fake_irqchip.messages, 3);
+}
+
 /* One line, two devices: it falls when both are content. */
 static void a_shared_line(void)
 {
@@ -295,6 +353,7 @@ int main(void)
 	RUN(doorbells);
 	RUN(odd_accesses);
 	RUN(interrupts);
+	RUN(messages);
 	RUN(a_shared_line);
 	RUN(polls);
 	RUN(its_end);
