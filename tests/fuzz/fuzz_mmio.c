@@ -137,10 +137,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	g.cpu.reg[VREG_RIP] = e.rip;
 	g.vm.handler[VMEXIT_NPF](&g.vm, &e);
 
-	/* Either it went on, or there is an exception, or the end. */
-	MUST((g.cpu.resumed == 1) + (g.vm.vcpu.event.type != VEVENT_NONE) +
-			(g.vm.stop.reason != STOP_NONE) ==
-		1);
+	MUST(g.cpu.resumed <= 1);
+	if (g.cpu.resumed && (rflags & RFLAGS_TF)) {
+		/* A single step: it went on, into the debug exception. */
+		MUST(g.vm.vcpu.event.type == VEVENT_EXCEPTION);
+		MUST(g.vm.vcpu.event.vector == VECTOR_DB && g.vm.stop.reason == STOP_NONE);
+	} else {
+		/* Either it went on, or there is an exception, or the end. */
+		MUST(g.cpu.resumed + (g.vm.vcpu.event.type != VEVENT_NONE) +
+				(g.vm.stop.reason != STOP_NONE) ==
+			1);
+	}
 	MUST(g.accesses <= EMULATE_STRING_MAX * 8);
 	if (!g.cpu.resumed && !g.accesses) {
 		MUST(!memcmp(gpr, g.vm.vcpu.gpr, sizeof(gpr)) && rsp == g.cpu.reg[VREG_RSP]);
