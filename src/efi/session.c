@@ -214,7 +214,6 @@ static int load_efi(
 		.firmware_len = guest_firmware_len,
 		.program = *p,
 		.path = s->config->kernel,
-		.rsdp = s->config->acpi ? GUEST_ACPI_BASE : 0,
 	};
 	int err = guest_load_efi(&s->vm.gmem, &s->map, &e, &s->entry, ret_error);
 
