@@ -173,6 +173,26 @@ def check_cppcheck() -> list[str]:
 
 
 # Name, the program that it needs (None: none), and the check.
+def check_manual() -> list[str]:
+    """The page is sound, and speaks of each key and each command that a configuration may name."""
+    page = ROOT / "src/efi/postern.conf.5"
+    text = page.read_text()
+    keys = re.findall(
+        r'(?:KEY\(\s*|\{)"(?:postern|guest|boot|device)",\s*"(\w+)"', (ROOT / "src/efi/config.c").read_text()
+    )
+    commands = re.findall(r'\[POLICY_\w+\] = "([^"]+)"', (ROOT / "src/core/policy.c").read_text())
+    if len(keys) < 30 or len(commands) < 10:
+        return ["style: finds no keys in config.c, or no commands in policy.c"]
+    wrong = run(["mandoc", "-T", "lint", "-W", "warning", page])
+    for key in keys:
+        if not re.search(rf"^\.It Ic (?:\w+ , )*{key}\b", text, re.MULTILINE):
+            wrong.append(f"{page.relative_to(ROOT)}: the key {key} is missing")
+    for name in commands:
+        if f".It Cm {name} Ta" not in text:
+            wrong.append(f"{page.relative_to(ROOT)}: the command {name} is missing")
+    return wrong
+
+
 def check_tidy() -> list[str]:
     """clang-tidy over the sources of the program, two at a time; .clang-tidy says what it looks for."""
     with tempfile.TemporaryDirectory() as folder:
@@ -193,6 +213,7 @@ CHECKS: dict[str, tuple[str | None, Callable[[], list[str]]]] = {
     "style/includes": (None, check_includes),
     "style/marks": (None, check_marks),
     "style/shellcheck": ("shellcheck", check_shell),
+    "style/manual": ("mandoc", check_manual),
     "style/cppcheck": ("cppcheck", check_cppcheck),
     "style/tidy": ("clang-tidy", check_tidy),
 }

@@ -11,6 +11,7 @@
 
 struct vm;
 struct device;
+struct policy;
 
 /* What a handler made of an access. Never an error code. */
 enum io_result {
@@ -92,7 +93,8 @@ struct device {
 	uint8_t trace; /* core/trace.h: its exits are recorded if not 0 */
 	/* It didn't come to rest: it may still read and write what it was told of. Nobody resets it. */
 	bool restless;
-	uint64_t denied; /* accesses and commands that the policy refused */
+	const struct policy *policy; /* of a restricted disk; set before attach */
+	uint64_t denied;	     /* accesses and commands that the policy refused */
 };
 
 #endif

@@ -329,7 +329,7 @@ static int nvme_attach(struct device *dev, struct arena *arena)
 		return -E_NOMEM;
 	*n = (struct nvme){
 		.dev = dev,
-		.view = {.gmem = &dev->vm->gmem, .policy = &nvme_policy_read_only, .ns = n->ns},
+		.view = {.gmem = &dev->vm->gmem, .policy = dev->policy, .ns = n->ns},
 	};
 	dev->state = n;
 	err = take_and_discover(n, arena);
@@ -343,8 +343,8 @@ static int nvme_attach(struct device *dev, struct arena *arena)
 		.handler = nvme_mmio,
 		.name = "nvme",
 	};
-	log_line("%s: version %u.%u, %u namespaces, policy %s", dev->name, n->version >> 16,
-		n->version >> 8 & 0xffu, n->view.ns_count, n->view.policy->name);
+	log_line("%s: version %u.%u, %u namespaces", dev->name, n->version >> 16,
+		n->version >> 8 & 0xffu, n->view.ns_count);
 	return 0;
 
 err_take:

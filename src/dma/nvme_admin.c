@@ -3,8 +3,8 @@
  * features and aborts that change or need the controller's state. State is in struct nvme. On the
  * exit path.
  *
- * What isn't in the table is refused as on a controller that lacks it: security send and receive,
- * format, firmware, sanitize, namespace and virtualization management, directives, doorbell
+ * What isn't in the table is refused as on a controller that lacks it, whatever the policy says: format,
+ * firmware, sanitize, namespace and virtualization management, directives, doorbell
  * buffers, self-tests, and all of the vendor's.
  */
 #include "dma/nvme_state.h"
@@ -73,7 +73,7 @@ static uint16_t create_cq(const struct admin_call *c)
 	uint16_t status = create_check(c, (uint32_t)FIELD_GET(CC_IOCQES, n->cc), NVME_CQE_SHIFT);
 	struct nvme_cq *cq;
 
-	if (!id || id >= NVME_QUEUES || n->cq[id].state != NVME_QUEUE_FREE)
+	if (!id || id > n->view.policy->queues || n->cq[id].state != NVME_QUEUE_FREE)
 		return FINAL(NVME_SC_QUEUE_ID);
 	if (status)
 		return status;
@@ -101,7 +101,7 @@ static uint16_t create_sq(const struct admin_call *c)
 	uint16_t status = create_check(c, (uint32_t)FIELD_GET(CC_IOSQES, n->cc), NVME_SQE_SHIFT);
 	struct nvme_sq *sq;
 
-	if (!id || id >= NVME_QUEUES || n->sq[id].state != NVME_QUEUE_FREE)
+	if (!id || id > n->view.policy->queues || n->sq[id].state != NVME_QUEUE_FREE)
 		return FINAL(NVME_SC_QUEUE_ID);
 	if (!cq_id || cq_id >= NVME_QUEUES || n->cq[cq_id].state != NVME_QUEUE_ACTIVE)
 		return FINAL(NVME_SC_CQ_INVALID);
@@ -214,21 +214,21 @@ static uint16_t get_log_page(const struct admin_call *c)
 static uint16_t get_features(const struct admin_call *c)
 {
 	c->slot->arg = c->in->cdw10 & FEATURE_ID;
-	return nvme_get_features_check(c->in, c->out);
+	return nvme_get_features_check(&c->n->view, c->in, c->out);
 }
 
-/* Both halves of number of queues: at most ours, less 1. */
-static uint32_t queues_clamp(uint32_t dword)
+/* Both halves of number of queues: at most the policy's, less 1. */
+static uint32_t queues_clamp(const struct nvme *n, uint32_t dword)
 {
-	uint64_t sqs = min_u64(dword & 0xffff, NVME_IO_QUEUES - 1);
-	uint64_t cqs = min_u64(dword >> 16, NVME_IO_QUEUES - 1);
+	uint64_t sqs = min_u64(dword & 0xffff, n->view.policy->queues - 1u);
+	uint64_t cqs = min_u64(dword >> 16, n->view.policy->queues - 1u);
 
 	return (uint32_t)(cqs << 16 | sqs);
 }
 
 static uint16_t set_features(const struct admin_call *c)
 {
-	uint16_t status = nvme_set_features_check(c->in, c->out);
+	uint16_t status = nvme_set_features_check(&c->n->view, c->in, c->out);
 	uint32_t dword = c->in->cdw11;
 
 	c->slot->arg = c->in->cdw10 & FEATURE_ID;
@@ -236,15 +236,14 @@ static uint16_t set_features(const struct admin_call *c)
 		return status;
 	if ((dword & 0xffff) == 0xffff || dword >> 16 == 0xffff)
 		return FINAL(NVME_SC_FIELD);
-	c->out->cdw11 = queues_clamp(dword);
+	c->out->cdw11 = queues_clamp(c->n, dword);
 	return NVME_FORWARD;
 }
 
 static void features_finish(struct nvme *n, struct nvme_slot *slot, struct nvme_cqe *cqe)
 {
-	(void)n;
 	if (succeeded(cqe) && slot->arg == FEATURE_QUEUES)
-		cqe->result = queues_clamp(cqe->result);
+		cqe->result = queues_clamp(n, cqe->result);
 }
 
 /* ---- abort, events ---- */
@@ -287,6 +286,13 @@ static uint16_t async_event(const struct admin_call *c)
 	return NVME_FORWARD;
 }
 
+static uint16_t security(const struct admin_call *c)
+{
+	struct nvme_list list = nvme_slot_list(&c->n->sq[0], c->slot);
+
+	return nvme_security_check(&c->n->view, c->in, &list, c->out);
+}
+
 /* ---- the table ---- */
 
 static const struct admin_command {
@@ -304,6 +310,8 @@ static const struct admin_command {
 	{NVME_SET_FEATURES, set_features, features_finish},
 	{NVME_GET_FEATURES, get_features, features_finish},
 	{NVME_ASYNC_EVENT, async_event, NULL},
+	{NVME_SECURITY_SEND, security, NULL},
+	{NVME_SECURITY_RECEIVE, security, NULL},
 };
 
 static const struct admin_command *admin_command_find(uint8_t opcode)
@@ -320,7 +328,7 @@ uint16_t nvme_admin_check(struct nvme *n, const struct nvme_sqe *in, struct nvme
 	const struct admin_command *command = admin_command_find(in->opcode);
 	struct admin_call call = {n, in, slot, ret, ret_result};
 
-	if (!command || !nvme_allows(&n->view.policy->admin, in->opcode))
+	if (!command)
 		return FINAL(NVME_SC_OPCODE);
 	return command->check(&call);
 }

@@ -2,15 +2,6 @@
 #include "dma/nvme_cmd.h"
 #include "base/bits.h"
 
-const struct nvme_policy nvme_policy_read_only = {
-	.name = "read-only",
-	.admin.word[0] = BIT(NVME_DELETE_SQ) | BIT(NVME_CREATE_SQ) | BIT(NVME_GET_LOG_PAGE) |
-			 BIT(NVME_DELETE_CQ) | BIT(NVME_CREATE_CQ) | BIT(NVME_IDENTIFY) |
-			 BIT(NVME_ABORT) | BIT(NVME_SET_FEATURES) | BIT(NVME_GET_FEATURES) |
-			 BIT(NVME_ASYNC_EVENT),
-	.io.word[0] = BIT(NVME_FLUSH) | BIT(NVME_READ),
-};
-
 #define FINAL(status) ((uint16_t)((status) | NVME_SC_DNR))
 
 bool nvme_shape_ok(const struct nvme_sqe *in)
@@ -135,14 +126,15 @@ enum io_shape {
  * write-protected range, an optional command as on a drive that lacks it.
  */
 static const struct io_command {
-	uint8_t opcode, shape;
+	uint8_t opcode, shape, command;
+	bool write;
 	uint16_t refusal;
 } io_commands[] = {
-	{NVME_FLUSH, SHAPE_FLUSH, NVME_SC_OPCODE},
-	{NVME_WRITE, SHAPE_BLOCKS_DATA, NVME_SC_READ_ONLY},
-	{NVME_READ, SHAPE_BLOCKS_DATA, NVME_SC_OPCODE},
-	{NVME_COMPARE, SHAPE_BLOCKS_DATA, NVME_SC_OPCODE},
-	{NVME_WRITE_ZEROES, SHAPE_BLOCKS, NVME_SC_OPCODE},
+	{NVME_FLUSH, SHAPE_FLUSH, POLICY_FLUSH, false, NVME_SC_OPCODE},
+	{NVME_WRITE, SHAPE_BLOCKS_DATA, POLICY_WRITE, true, NVME_SC_READ_ONLY},
+	{NVME_READ, SHAPE_BLOCKS_DATA, POLICY_READ, false, NVME_SC_OPCODE},
+	{NVME_COMPARE, SHAPE_BLOCKS_DATA, POLICY_COMPARE, false, NVME_SC_OPCODE},
+	{NVME_WRITE_ZEROES, SHAPE_BLOCKS, POLICY_WRITE_ZEROES, true, NVME_SC_OPCODE},
 };
 
 static const struct io_command *io_command_find(uint8_t opcode)
@@ -162,8 +154,12 @@ static uint16_t flush_check(
 	return NVME_FORWARD;
 }
 
-/* Blocks with metadata need a second buffer or a longer one: not understood, so refused. */
-static uint16_t blocks_check(const struct nvme_namespace *ns, const struct nvme_sqe *in)
+/*
+ * Blocks with metadata need a second buffer or a longer one: not understood, so refused. The windows of
+ * a policy hold in each namespace.
+ */
+static uint16_t blocks_check(const struct policy *p, const struct nvme_namespace *ns,
+	const struct nvme_sqe *in, bool write)
 {
 	uint64_t first = (uint64_t)in->cdw11 << 32 | in->cdw10;
 	uint64_t count = (in->cdw12 & RW_BLOCKS) + 1;
@@ -172,7 +168,14 @@ static uint16_t blocks_check(const struct nvme_namespace *ns, const struct nvme_
 		return FINAL(NVME_SC_FIELD);
 	if (!range_fits(first, count, ns->blocks))
 		return FINAL(NVME_SC_LBA_RANGE);
-	return NVME_SC_SUCCESS;
+	switch (policy_reach(p->window, p->windows, first, count, write)) {
+	case POLICY_INSIDE:
+		return NVME_SC_SUCCESS;
+	case POLICY_NOT_WRITABLE:
+		return FINAL(NVME_SC_READ_ONLY);
+	default:
+		return FINAL(NVME_SC_ACCESS);
+	}
 }
 
 static uint16_t data_map(const struct nvme_view *view, const struct nvme_sqe *in, uint64_t len,
@@ -187,8 +190,8 @@ static uint16_t data_map(const struct nvme_view *view, const struct nvme_sqe *in
 	return status ? status : nvme_buffer_map(view->gmem, &buffer, list, out);
 }
 
-static uint16_t rw_check(const struct nvme_view *view, const struct nvme_sqe *in, bool data,
-	const struct nvme_list *list, struct nvme_sqe *ret)
+static uint16_t rw_check(const struct nvme_view *view, const struct nvme_sqe *in,
+	const struct io_command *c, const struct nvme_list *list, struct nvme_sqe *ret)
 {
 	const struct nvme_namespace *ns = nvme_find_namespace(view, in->nsid);
 	struct nvme_sqe out = {
@@ -202,8 +205,8 @@ static uint16_t rw_check(const struct nvme_view *view, const struct nvme_sqe *in
 
 	if (!ns)
 		return FINAL(NVME_SC_NAMESPACE);
-	status = blocks_check(ns, in);
-	if (!status && data) {
+	status = blocks_check(view->policy, ns, in, c->write);
+	if (!status && c->shape == SHAPE_BLOCKS_DATA) {
 		uint64_t count = (in->cdw12 & RW_BLOCKS) + 1;
 
 		status = data_map(view, in, count << ns->block_shift, list, &out);
@@ -221,16 +224,23 @@ uint16_t nvme_io_check(const struct nvme_view *view, const struct nvme_sqe *in,
 
 	if (!c)
 		return FINAL(NVME_SC_OPCODE);
-	if (!nvme_allows(&view->policy->io, in->opcode))
+	if (!policy_allows(view->policy, c->command))
 		return FINAL(c->refusal);
 	if (!nvme_shape_ok(in))
 		return FINAL(NVME_SC_FIELD);
 	if (c->shape == SHAPE_FLUSH)
 		return flush_check(view, in, ret);
-	return rw_check(view, in, c->shape == SHAPE_BLOCKS_DATA, list, ret);
+	return rw_check(view, in, c, list, ret);
 }
 
 /* ---- admin commands ---- */
+
+static bool log_allowed(const struct policy *p, uint32_t id)
+{
+	return (id == LOG_ERRORS && policy_allows(p, POLICY_ERROR_LOG)) ||
+	       (id == LOG_SMART && policy_allows(p, POLICY_SMART_LOG)) ||
+	       (id == LOG_FIRMWARE && policy_allows(p, POLICY_FIRMWARE_LOG));
+}
 
 uint16_t nvme_log_page_check(const struct nvme_view *view, const struct nvme_sqe *in,
 	const struct nvme_list *list, struct nvme_sqe *ret)
@@ -244,7 +254,7 @@ uint16_t nvme_log_page_check(const struct nvme_view *view, const struct nvme_sqe
 	};
 	uint16_t status;
 
-	if (id != LOG_ERRORS && id != LOG_SMART && id != LOG_FIRMWARE)
+	if (!log_allowed(view->policy, id))
 		return FINAL(NVME_SC_LOG_PAGE);
 	/* The filtered LPA says: no log of one namespace, no offsets, no upper half of the length. */
 	if (!nvme_shape_ok(in) || (in->nsid && in->nsid != NVME_NSID_ALL) ||
@@ -262,20 +272,20 @@ uint16_t nvme_log_page_check(const struct nvme_view *view, const struct nvme_sqe
  * guest may set: none of those outlives the controller's next reset, which ends the guest's turn.
  * A volatile write cache is the host's to switch.
  */
+#define ALWAYS POLICY_COMMANDS
+
 static const struct feature {
-	uint8_t id;
+	uint8_t id, command;
 	uint32_t settable;
 } features[] = {
-	{0x01, 0xffffff07},	      /* arbitration */
-	{0x02, 0},		      /* power management */
-	{0x04, 0x003fffff},	      /* temperature threshold */
-	{0x05, 0},		      /* error recovery */
-	{0x06, 0},		      /* volatile write cache */
-	{FEATURE_QUEUES, 0xffffffff}, /* number of queues */
-	{0x08, 0x0000ffff},	      /* interrupt coalescing */
-	{FEATURE_VECTOR, 0x00010000}, /* interrupt vector configuration: vector 0 only */
-	{0x0a, 0x00000001},	      /* write atomicity */
-	{FEATURE_EVENTS, 0x000000ff}, /* asynchronous events: health only */
+	{0x01, POLICY_SET_ARBITRATION, 0xffffff07}, {0x02, 0, 0}, /* power management */
+	{0x04, POLICY_SET_TEMPERATURE, 0x003fffff}, {0x05, 0, 0}, /* error recovery */
+	{0x06, 0, 0},						  /* volatile write cache */
+	{FEATURE_QUEUES, ALWAYS, 0xffffffff},			  /* number of queues */
+	{0x08, POLICY_SET_COALESCING, 0x0000ffff},		  /* of interrupts */
+	{FEATURE_VECTOR, POLICY_SET_VECTOR, 0x00010000},	  /* vector 0 only */
+	{0x0a, POLICY_SET_ATOMICITY, 0x00000001},
+	{FEATURE_EVENTS, POLICY_SET_EVENTS, 0x000000ff}, /* health only */
 };
 
 static const struct feature *feature_find(uint32_t id)
@@ -286,9 +296,13 @@ static const struct feature *feature_find(uint32_t id)
 	return NULL;
 }
 
-uint16_t nvme_get_features_check(const struct nvme_sqe *in, struct nvme_sqe *ret)
+uint16_t nvme_get_features_check(
+	const struct nvme_view *view, const struct nvme_sqe *in, struct nvme_sqe *ret)
 {
 	uint32_t id = in->cdw10 & FEATURE_ID;
+
+	if (!policy_allows(view->policy, POLICY_GET_FEATURES))
+		return FINAL(NVME_SC_OPCODE);
 
 	/* Save and select are hidden in ONCS: there are only current values. */
 	if (!nvme_shape_ok(in) || !feature_find(id) || in->cdw10 & ~FEATURE_ID)
@@ -304,12 +318,14 @@ uint16_t nvme_get_features_check(const struct nvme_sqe *in, struct nvme_sqe *ret
 	return NVME_FORWARD;
 }
 
-uint16_t nvme_set_features_check(const struct nvme_sqe *in, struct nvme_sqe *ret)
+uint16_t nvme_set_features_check(
+	const struct nvme_view *view, const struct nvme_sqe *in, struct nvme_sqe *ret)
 {
 	uint32_t id = in->cdw10 & FEATURE_ID;
 	const struct feature *f = feature_find(id);
 
-	if (!nvme_shape_ok(in) || !f || !f->settable)
+	if (!nvme_shape_ok(in) || !f || !f->settable ||
+		(f->command != ALWAYS && !policy_allows(view->policy, f->command)))
 		return FINAL(NVME_SC_FIELD);
 	if (in->cdw10 & FEATURE_SAVE)
 		return FINAL(NVME_SC_NOT_SAVEABLE);
@@ -350,6 +366,8 @@ uint16_t nvme_identify_check(const struct nvme_view *view, const struct nvme_sqe
 	uint16_t status;
 
 	/* Dword 10: controller identifier; 11: command set, of which there is one, number 0. */
+	if (!policy_allows(view->policy, POLICY_IDENTIFY))
+		return FINAL(NVME_SC_OPCODE);
 	if (!nvme_shape_ok(in) || in->cdw10 & ~IDENTIFY_CNS || in->cdw11 || in->cdw14)
 		return FINAL(NVME_SC_FIELD);
 	status = identify_target_check(view, in);
@@ -361,5 +379,49 @@ uint16_t nvme_identify_check(const struct nvme_view *view, const struct nvme_sqe
 		return status;
 	*ret_buffer = buffer;
 	*ret = (struct nvme_sqe){.opcode = in->opcode, .nsid = in->nsid, .cdw10 = in->cdw10};
+	return NVME_FORWARD;
+}
+
+/*
+ * What a drive answers to a security command it decides by the command's protocol. ATA's passwords and
+ * the vendors' protocols can lock a drive for good, and no unlocking needs them.
+ */
+static bool protocol_allowed(const struct nvme_sqe *in)
+{
+	uint32_t protocol = (uint32_t)FIELD_GET(SECURITY_PROTOCOL, in->cdw10);
+
+	switch (protocol) {
+	case SECURITY_INFORMATION:
+		return in->opcode == NVME_SECURITY_RECEIVE;
+	case SECURITY_TCG_1:
+	case SECURITY_TCG_2:
+		return true;
+	default:
+		return false;
+	}
+}
+
+uint16_t nvme_security_check(const struct nvme_view *view, const struct nvme_sqe *in,
+	const struct nvme_list *list, struct nvme_sqe *ret)
+{
+	bool send = in->opcode == NVME_SECURITY_SEND;
+	struct nvme_sqe out = {
+		.opcode = in->opcode,
+		.nsid = in->nsid,
+		.cdw10 = in->cdw10 & (SECURITY_PROTOCOL | SECURITY_SPECIFIC),
+		.cdw11 = in->cdw11,
+	};
+	uint16_t status;
+
+	if (!policy_allows(view->policy, send ? POLICY_SECURITY_SEND : POLICY_SECURITY_RECEIVE))
+		return FINAL(NVME_SC_OPCODE);
+	if (!nvme_shape_ok(in) || !protocol_allowed(in) || in->cdw12 || in->cdw13 || in->cdw14)
+		return FINAL(NVME_SC_FIELD);
+	if (in->nsid && in->nsid != NVME_NSID_ALL && !nvme_find_namespace(view, in->nsid))
+		return FINAL(NVME_SC_NAMESPACE);
+	status = data_map(view, in, in->cdw11, list, &out);
+	if (status)
+		return status;
+	*ret = out;
 	return NVME_FORWARD;
 }

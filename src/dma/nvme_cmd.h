@@ -10,6 +10,7 @@
 #define POSTERN_DMA_NVME_CMD_H
 
 #include "core/gmem.h"
+#include "core/policy.h"
 #include "dma/nvme_spec.h"
 
 /* Not a status: the command goes to the controller. */
@@ -28,27 +29,6 @@
 #define NVME_LIST_SIZE	  512u
 _Static_assert((NVME_PRPS_MAX - 1) * 8 < NVME_LIST_SIZE, "PRP list");
 
-/* Opcodes that a policy allows, a bit for each. */
-struct nvme_opcodes {
-	uint64_t word[4];
-};
-
-/*
- * What a guest may do. It can only narrow what the tables of nvme_cmd.c and nvme_admin.c
- * understand: an opcode that isn't there is refused whatever the policy says.
- */
-struct nvme_policy {
-	const char *name;
-	struct nvme_opcodes admin, io;
-};
-
-extern const struct nvme_policy nvme_policy_read_only;
-
-static inline bool nvme_allows(const struct nvme_opcodes *set, uint8_t opcode)
-{
-	return set->word[opcode / 64] >> opcode % 64 & 1;
-}
-
 /* What is known of a namespace; its format can't change while the guest runs. */
 struct nvme_namespace {
 	uint32_t id;
@@ -60,7 +40,7 @@ struct nvme_namespace {
 /* All that a judgement depends on. */
 struct nvme_view {
 	const struct gmem *gmem;
-	const struct nvme_policy *policy;
+	const struct policy *policy;
 	const struct nvme_namespace *ns;
 	unsigned ns_count;
 	uint32_t max_transfer; /* bytes, at most NVME_TRANSFER_MAX */
@@ -106,8 +86,13 @@ uint16_t nvme_io_check(const struct nvme_view *view, const struct nvme_sqe *in,
 /* The same for the admin commands that depend on nothing but themselves. */
 uint16_t nvme_log_page_check(const struct nvme_view *view, const struct nvme_sqe *in,
 	const struct nvme_list *list, struct nvme_sqe *ret) must_check;
-uint16_t nvme_get_features_check(const struct nvme_sqe *in, struct nvme_sqe *ret) must_check;
-uint16_t nvme_set_features_check(const struct nvme_sqe *in, struct nvme_sqe *ret) must_check;
+uint16_t nvme_get_features_check(
+	const struct nvme_view *view, const struct nvme_sqe *in, struct nvme_sqe *ret) must_check;
+uint16_t nvme_set_features_check(
+	const struct nvme_view *view, const struct nvme_sqe *in, struct nvme_sqe *ret) must_check;
+/* Security send and receive: the protocols of the TCG, and the list of protocols. */
+uint16_t nvme_security_check(const struct nvme_view *view, const struct nvme_sqe *in,
+	const struct nvme_list *list, struct nvme_sqe *ret) must_check;
 /* The data of Identify is filtered on its way: *ret_buffer is where it goes in the end. */
 uint16_t nvme_identify_check(const struct nvme_view *view, const struct nvme_sqe *in,
 	struct nvme_sqe *ret, struct nvme_buffer *ret_buffer) must_check;

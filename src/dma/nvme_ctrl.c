@@ -340,7 +340,8 @@ static int namespaces_find(struct nvme *n)
 
 	if (err)
 		return err;
-	n->view.max_transfer = nvme_identify_max_transfer(page);
+	n->view.max_transfer = (uint32_t)min_u64(
+		nvme_identify_max_transfer(page), n->view.policy->transfer);
 	n->events_max = (uint32_t)min_u64(page[IDC_AERL] + 1u, NVME_EVENTS_MAX);
 	memcpy(&count, page + IDC_NN, sizeof(count));
 	err = namespace_ids(n, count, id);

@@ -37,13 +37,21 @@ uint32_t nvme_identify_max_transfer(const uint8_t *page)
 	return mdts && mdts < NVME_MDTS ? (uint32_t)PAGE_SIZE << mdts : NVME_TRANSFER_MAX;
 }
 
-static uint16_t optional_commands(const struct nvme_policy *policy, uint16_t oncs)
+static uint16_t optional_admin_commands(const struct policy *policy, uint16_t oacs)
+{
+	if (!policy_allows(policy, POLICY_SECURITY_SEND) &&
+		!policy_allows(policy, POLICY_SECURITY_RECEIVE))
+		return 0;
+	return oacs & OACS_SECURITY;
+}
+
+static uint16_t optional_commands(const struct policy *policy, uint16_t oncs)
 {
 	uint16_t shown = 0;
 
-	if (nvme_allows(&policy->io, NVME_COMPARE))
+	if (policy_allows(policy, POLICY_COMPARE))
 		shown |= ONCS_COMPARE;
-	if (nvme_allows(&policy->io, NVME_WRITE_ZEROES))
+	if (policy_allows(policy, POLICY_WRITE_ZEROES))
 		shown |= ONCS_WRITE_ZEROES;
 	return oncs & shown;
 }
@@ -57,6 +65,7 @@ static uint16_t optional_commands(const struct nvme_policy *policy, uint16_t onc
 static void filter_controller(const struct nvme_view *view, uint8_t *page)
 {
 	uint16_t oncs = optional_commands(view->policy, get16(page, IDC_ONCS));
+	uint16_t oacs = optional_admin_commands(view->policy, get16(page, IDC_OACS));
 	uint8_t mdts = (uint8_t)__builtin_ctz(view->max_transfer >> PAGE_SHIFT);
 	uint8_t events = page[IDC_AERL];
 
@@ -64,6 +73,7 @@ static void filter_controller(const struct nvme_view *view, uint8_t *page)
 	page[IDC_MDTS] = mdts;
 	clear(page, IDC_OAES, IDC_CNTRLTYPE);
 	clear(page, IDC_CRDT, IDC_ACL);
+	put16(page, IDC_OACS, oacs);
 	page[IDC_AERL] = (uint8_t)min_u64(events, NVME_EVENTS_MAX - 1);
 	page[IDC_FRMW] = FRMW_READ_ONLY;
 	page[IDC_LPA] = 0;
@@ -75,6 +85,8 @@ static void filter_controller(const struct nvme_view *view, uint8_t *page)
 	clear(page, IDC_MAXCMD, IDC_NN);
 	put16(page, IDC_ONCS, oncs);
 	clear(page, IDC_FUSES, IDC_VWC);
+	if (!policy_allows(view->policy, POLICY_FLUSH))
+		page[IDC_VWC] &= (uint8_t)~VWC_PRESENT;
 	clear(page, IDC_NVSCC, IDC_SUBNQN);
 	clear(page, IDC_FABRICS, IDC_PSD);
 	clear(page, IDC_VENDOR, NVME_IDENTIFY_SIZE);

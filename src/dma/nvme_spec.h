@@ -88,6 +88,7 @@ enum {
 	NVME_FIRMWARE_COMMIT = 0x10,
 	NVME_FORMAT = 0x80,
 	NVME_SECURITY_SEND = 0x81,
+	NVME_SECURITY_RECEIVE = 0x82,
 };
 
 /* I/O commands of the NVM command set. */
@@ -134,6 +135,7 @@ enum {
 #define IDC_CNTRLTYPE	       111u
 #define IDC_CRDT	       128u
 #define IDC_OACS	       256u
+#define OACS_SECURITY	       (1u << 0)
 #define IDC_ACL		       258u
 #define IDC_AERL	       259u
 #define IDC_FRMW	       260u
@@ -154,6 +156,7 @@ enum {
 #define ONCS_WRITE_ZEROES      (1u << 3)
 #define IDC_FUSES	       522u
 #define IDC_VWC		       525u
+#define VWC_PRESENT	       0x01u
 #define IDC_AWUN	       526u
 #define IDC_NVSCC	       530u
 #define IDC_SUBNQN	       768u
@@ -196,6 +199,13 @@ enum {
 #define LOG_SMART	       0x02u
 #define LOG_FIRMWARE	       0x03u
 
+/* Security send and receive: dword 10, and protocols of SPC-4, "SECURITY PROTOCOL IN command". */
+#define SECURITY_PROTOCOL      0xff000000u
+#define SECURITY_SPECIFIC      0x00ffff00u
+#define SECURITY_INFORMATION   0x00u
+#define SECURITY_TCG_1	       0x01u
+#define SECURITY_TCG_2	       0x02u
+
 /* Read, write and their kin: dword 12. */
 #define RW_BLOCKS	       0x0000ffffu /* less 1 */
 #define RW_PRINFO	       0x3c000000u
@@ -221,5 +231,6 @@ enum {
 #define NVME_SC_QUEUE_DELETION NVME_SC(1, 0x0c)
 #define NVME_SC_NOT_SAVEABLE   NVME_SC(1, 0x0d)
 #define NVME_SC_READ_ONLY      NVME_SC(1, 0x82)
+#define NVME_SC_ACCESS	       NVME_SC(2, 0x86)
 
 #endif

@@ -9,7 +9,7 @@
 #include "dma/nvme_identify.h"
 #include "dma/nvme_queue.h"
 
-#define NVME_IO_QUEUES	    4u
+#define NVME_IO_QUEUES	    POLICY_QUEUES
 #define NVME_QUEUES	    (NVME_IO_QUEUES + 1)
 #define NVME_NAMESPACES_MAX 32u
 

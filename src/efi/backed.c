@@ -92,10 +92,8 @@ static struct virtio_blk_disk describe(struct backed_disk *disk)
 		.windows = section->window.count,
 		.id = section->name};
 
-	_Static_assert(CONFIG_WINDOWS == VIRTIO_BLK_WINDOWS, "windows");
 	for (unsigned i = 0; i < d.windows; i++)
-		d.window[i] = (struct virtio_blk_window){
-			section->window.range[i].first, section->window.range[i].last};
+		d.window[i] = section->window.range[i].blocks;
 	return d;
 }
 

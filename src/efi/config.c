@@ -15,7 +15,7 @@
 
 #define SECTION_MAX 40u /* inih cuts longer ones at 49 */
 
-#define DEVICE_KEYS 5u
+#define DEVICE_KEYS 10u
 
 struct parser {
 	struct config *c;
@@ -42,6 +42,11 @@ static void why_value(char *why, const char *value, const char *expected)
 }
 
 /* ---- values ---- */
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
 
 static const char *const action_names[] = {
 	[ACTION_CONTINUE] = "continue",
@@ -313,21 +318,27 @@ static const uint8_t global_guid[16] = {0x61, 0xdf, 0xe4, 0x8b, 0xca, 0x93, 0xd2
 
 #define GUID_TEXT 36u /* 8-4-4-4-12 digits */
 
-/* A GUID as text has its first three numbers the other way round than memory. */
-static bool parse_guid(const char *s, uint8_t *ret_guid)
+/*
+ * UEFI Specification 2.10, "GUID and Time Formats": the first three fields of the text are numbers,
+ * which are stored with their low byte first. *s moves behind it; *ret_guid is set only if it is one.
+ */
+static bool parse_guid(const char **s, uint8_t ret_guid[static CONFIG_GUID])
 {
-	static const uint8_t order[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
-	uint8_t guid[16];
+	static const uint8_t place[CONFIG_GUID] = {
+		3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
+	uint8_t guid[CONFIG_GUID];
+	const char *at = *s;
 	uint32_t byte;
 
-	for (unsigned i = 0; i < 16; i++) {
-		if ((i == 4 || i == 6 || i == 8 || i == 10) && *s++ != '-')
+	for (unsigned i = 0; i < CONFIG_GUID; i++) {
+		if ((i == 4 || i == 6 || i == 8 || i == 10) && *at++ != '-')
 			return false;
-		if (!parse_hex(&s, 2, &byte))
+		if (!parse_hex(&at, 2, &byte))
 			return false;
-		guid[order[i]] = (uint8_t)byte;
+		guid[place[i]] = (uint8_t)byte;
 	}
 	memcpy(ret_guid, guid, sizeof(guid));
+	*s = at;
 	return true;
 }
 
@@ -337,9 +348,12 @@ static bool parse_variable(const char *word, size_t len, struct config_variable 
 	struct config_variable v = {0};
 
 	memcpy(v.guid, global_guid, sizeof(v.guid));
-	if (len > GUID_TEXT + 1 && word[len - GUID_TEXT - 1] == '-' &&
-		parse_guid(word + len - GUID_TEXT, v.guid))
-		len -= GUID_TEXT + 1;
+	if (len > GUID_TEXT + 1 && word[len - GUID_TEXT - 1] == '-') {
+		const char *guid = word + len - GUID_TEXT;
+
+		if (parse_guid(&guid, v.guid))
+			len -= GUID_TEXT + 1;
+	}
 	if (!len || len > CONFIG_VARIABLE_NAME)
 		return false;
 	memcpy(v.name, word, len);
@@ -427,26 +441,10 @@ static bool parse_disk(const char *s, struct config_match *m)
 	return strcmp(s, "boot") == 0;
 }
 
-/*
- * UEFI Specification 2.10, "GUID and Time Formats": the first three fields of the text are numbers,
- * which are stored with their low byte first.
- */
 static bool parse_partition(const char *s, struct config_match *m)
 {
-	static const uint8_t place[CONFIG_GUID] = {
-		3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
-
 	*m = (struct config_match){.kind = MATCH_PARTITION};
-	for (unsigned i = 0; i < CONFIG_GUID; i++) {
-		uint32_t byte;
-
-		if ((i == 4 || i == 6 || i == 8 || i == 10) && *s++ != '-')
-			return false;
-		if (!parse_hex(&s, 2, &byte))
-			return false;
-		m->partition[place[i]] = (uint8_t)byte;
-	}
-	return !*s;
+	return parse_guid(&s, m->partition) && !*s;
 }
 
 static bool read_match(const char *value, void *field, char *why)
@@ -521,35 +519,146 @@ static bool parse_number(const char **s, uint64_t *ret)
 	return n && *ret != UINT64_MAX;
 }
 
-/* "FIRST-LAST, FIRST-LAST"; blanks around the comma only. */
+/* Behind a comma between two elements of a list; false: *s isn't at one. Blanks around it only. */
+static bool skip_comma(const char **s)
+{
+	while (is_blank(**s))
+		++*s;
+	if (**s != ',')
+		return false;
+	do
+		++*s;
+	while (is_blank(**s));
+	return true;
+}
+
+/* "GUID" or "NUMBER" of a partition. */
+static bool parse_window_partition(const char **s, struct config_window *r)
+{
+	uint64_t number;
+
+	if (parse_guid(s, r->partition)) {
+		r->kind = WINDOW_GUID;
+		return true;
+	}
+	r->kind = WINDOW_NUMBER;
+	if (!parse_number(s, &number) || !number || number > UINT32_MAX)
+		return false;
+	r->number = (uint32_t)number;
+	return true;
+}
+
+static bool parse_window(const char **s, struct config_window *ret)
+{
+	struct config_window r = {.kind = WINDOW_BLOCKS};
+	const char *partition = after_prefix(*s, "partition:");
+
+	if (partition) {
+		*s = partition;
+		if (!parse_window_partition(s, &r))
+			return false;
+	} else if (!parse_number(s, &r.blocks.first) || *(*s)++ != '-' ||
+		   !parse_number(s, &r.blocks.last) || r.blocks.first > r.blocks.last) {
+		return false;
+	}
+	if ((*s)[0] == ':' && (*s)[1] == 'r') {
+		r.blocks.read_only = true;
+		*s += 2;
+	}
+	*ret = r;
+	return true;
+}
+
 static bool read_window(const char *value, void *field, char *why)
 {
 	struct config_windows *w = field;
 	const char *s = value;
 
 	*w = (struct config_windows){.count = 0};
-	for (;;) {
+	do {
 		struct config_window r;
 
-		if (!parse_number(&s, &r.first) || *s++ != '-' || !parse_number(&s, &r.last) ||
-			r.first > r.last)
+		if (!parse_window(&s, &r))
 			break;
 		if (w->count == CONFIG_WINDOWS) {
 			why_say(why, "more than 4 windows");
 			return false;
 		}
 		w->range[w->count++] = r;
-		while (*s == ' ' || *s == '\t')
-			s++;
 		if (!*s)
 			return true;
-		if (*s++ != ',')
-			break;
-		while (*s == ' ' || *s == '\t')
-			s++;
-	}
-	why_value(why, value, "FIRST-LAST in blocks, or several with commas");
+	} while (skip_comma(&s));
+	why_value(why, value,
+		"FIRST-LAST in blocks or partition:GUID or partition:NUMBER, each perhaps with :r, "
+		"or several with commas");
 	return false;
+}
+
+/* ---- policies ---- */
+
+static bool read_policy(const char *value, void *field, char *why)
+{
+	uint64_t *profile = field;
+
+	*profile = policy_find_profile(value);
+	if (!*profile)
+		why_value(why, value, "read-only, unlock or full");
+	return *profile != 0;
+}
+
+static bool read_commands(const char *value, void *field, char *why)
+{
+	uint64_t *commands = field;
+	const char *s = value;
+
+	*commands = 0;
+	do {
+		size_t len = 0;
+		uint64_t found;
+
+		while (s[len] && s[len] != ',' && !is_blank(s[len]))
+			len++;
+		found = policy_find_command(s, len);
+		if (!found) {
+			fmt_print(why, CONFIG_TEXT_MAX + 1, "\"%.*s\" isn't a command",
+				(int)min_u64(len, 40), s);
+			return false;
+		}
+		*commands |= found;
+		s += len;
+	} while (skip_comma(&s));
+	if (*s)
+		why_value(why, value, "COMMAND, or several with commas");
+	return !*s;
+}
+
+static bool read_queues(const char *value, void *field, char *why)
+{
+	uint32_t *queues = field;
+	uint64_t v;
+	size_t n = parse_decimal(value, &v);
+
+	if (!n || value[n] || !v || v > POLICY_QUEUES) {
+		why_value(why, value, "a number from 1 to 4");
+		return false;
+	}
+	*queues = (uint32_t)v;
+	return true;
+}
+
+static bool read_transfer(const char *value, void *field, char *why)
+{
+	uint32_t *transfer = field;
+	uint64_t v;
+
+	if (!read_size(value, PAGE_SIZE, POLICY_TRANSFER, "from 4K to 128K", &v, why))
+		return false;
+	if (v & (v - 1)) {
+		why_value(why, value, "a power of two");
+		return false;
+	}
+	*transfer = (uint32_t)v;
+	return true;
 }
 
 /* ---- keys ---- */
@@ -597,6 +706,11 @@ static const struct key device_keys[DEVICE_KEYS] = {
 	{"device", "trace", read_switch, offsetof(struct config_device, trace)},
 	{"device", "write", read_yes, offsetof(struct config_device, write)},
 	{"device", "window", read_window, offsetof(struct config_device, window)},
+	{"device", "policy", read_policy, offsetof(struct config_device, profile)},
+	{"device", "allow", read_commands, offsetof(struct config_device, allow)},
+	{"device", "deny", read_commands, offsetof(struct config_device, deny)},
+	{"device", "queues", read_queues, offsetof(struct config_device, queues)},
+	{"device", "transfer", read_transfer, offsetof(struct config_device, transfer)},
 };
 
 /* Of several errors the first in the file stays. */
@@ -712,11 +826,6 @@ static int handle_failure_key(
 
 /* ---- the scan of lines ---- */
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
 /* A section that the file opens: is it one of ours? Devices get their entry here. */
 static const char *section_open(struct config *c, const char *section)
 {
@@ -811,6 +920,19 @@ static void scan_lines(struct parser *p, const char *text, size_t len)
 
 /* ---- the whole ---- */
 
+bool config_names_policy(const struct config_device *d)
+{
+	return d->profile || d->allow || d->deny || d->queues || d->transfer;
+}
+
+static bool names_partition(const struct config_windows *w)
+{
+	for (unsigned i = 0; i < w->count; i++)
+		if (w->range[i].kind != WINDOW_BLOCKS)
+			return true;
+	return false;
+}
+
 /* What is wrong with a section as a whole, or NULL. */
 static const char *device_problem(const struct config_device *d)
 {
@@ -818,12 +940,17 @@ static const char *device_problem(const struct config_device *d)
 		return "match is missing";
 	if (d->trace && d->mode != DEVICE_RESTRICTED)
 		return "trace = on needs mode = restricted";
+	if (d->mode != DEVICE_RESTRICTED && config_names_policy(d))
+		return "policy, allow, deny, queues and transfer need mode = restricted";
 	if (d->mode == DEVICE_FIRMWARE)
-		return NULL;
+		return names_partition(&d->window) ? "window = partition: needs mode = restricted"
+						   : NULL;
 	if (config_match_is_disk(&d->match))
 		return "match = disk: or partition: needs mode = firmware";
-	if (d->write || d->window.count)
-		return "write and window need mode = firmware";
+	if (d->write)
+		return "write needs mode = firmware; mode = restricted has policy";
+	if (d->window.count && d->mode != DEVICE_RESTRICTED)
+		return "window needs mode = restricted or firmware";
 	return NULL;
 }
 
@@ -857,6 +984,20 @@ static void check_required(struct parser *p)
 		if (wrong)
 			parser_fail(p, 0, section, wrong);
 	}
+}
+
+struct policy config_policy(const struct config_device *d)
+{
+	struct policy p = policy_read_only;
+
+	if (d->profile)
+		p.allowed = d->profile;
+	p.allowed = (p.allowed | d->allow) & ~d->deny;
+	if (d->queues)
+		p.queues = (uint16_t)d->queues;
+	if (d->transfer)
+		p.transfer = d->transfer;
+	return p;
 }
 
 bool config_wants_trace(const struct config *c)

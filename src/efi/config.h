@@ -1,66 +1,12 @@
 /*
  * postern.conf: the configuration, as text and as what it means. Knows nothing of UEFI, so that it is
- * tested and fuzzed on a host.
- *
- *   [postern]
- *   on_failure = continue | next | shutdown | menu     default: continue
- *   on_reset, on_poweroff, on_triple_fault, on_time_limit = likewise; default: what on_failure says
- *   time_limit = SECONDS                               default: 0, none
- *   time_limit_grace = SECONDS                         default: 10; so long before the limit, but not
- *                                                      before half of it is over, the guest's power
- *                                                      button is pressed. 0: never
- *   log = serial | console | serial,console            default: both
- *   rehearse = STAGE                                   default: empty; go up to that stage of the way to
- *                                                      the guest and back, as a first try on a machine
- *   trace_to = file | serial                           default: file, \EFI\postern\trace.bin; where
- *                                                      what devices with trace = on did is written
- *   trace_size = NUMBER[K|M]                           default: 8M of memory, which the latest exits
- *                                                      of all devices together may fill
- *   [guest]
- *   kernel = \EFI\...\bzImage                          required
- *   boot = auto | linux | efi                          default: auto; how the kernel is started: by
- *                                                      Linux's own protocol, or as an EFI program by a
- *                                                      firmware inside the guest. auto: as Linux if it
- *                                                      is a kernel, else as an EFI program
- *   initramfs = \EFI\...\initramfs                     default: none
- *   cmdline = the kernel's command line                default: empty
- *   memory = NUMBER[K|M|G]                             default: 512M
- *   display = framebuffer | none                       default: framebuffer, none with console = firmware
- *   console = none | firmware                          default: none; firmware: the guest has a virtio
- *                                                      console (hvc0), which is the firmware's own, screen,
- *                                                      keyboards, serial redirection and all. Then the
- *                                                      guest has no serial port and no keyboard of its own
- *   apic = on | off                                    default: on; a local APIC and an IOAPIC besides
- *                                                      the PIC
- *   variables = NAME[-GUID] ...                        default: SecureBoot SetupMode BootCurrent; up
- *                                                      to 16 EFI variables of the machine that an EFI
- *                                                      guest may read, of UEFI's own GUID if none is
- *                                                      named. What it sets itself ends with it
- *   acpi = on | off                                    default: on; the guest gets ACPI tables
- *   [boot]
- *   path = \EFI\...\loader.efi                         default: empty, back to the boot manager
- *   [device NAME]                                      up to 8
- *   match = class:CCSS[PP] | id:VVVV:DDDD | pci:BB:DD.F    required, hexadecimal
- *         | disk:boot | partition:GUID                 with mode = firmware only: the disk that Postern was
- *                                                      started from; the one with this partition
- *   mode = hidden | restricted | firmware              default: hidden; firmware: a virtio disk (vda...),
- *                                                      which the firmware's driver reads and writes: for
- *                                                      disks that have no mediator. class:, id: and pci:
- *                                                      mean the controller of one disk
- *   write = yes | no                                   default: no; with mode = firmware only
- *   window = FIRST-LAST[, FIRST-LAST...]               default: the whole disk; with mode = firmware only:
- *                                                      up to 4 ranges of blocks, decimal, both ends
- *                                                      included. All else can't be read or written
- *   trace = on | off                                   default: off; record each exit, for which the
- *                                                      mode must be restricted. What the guest and
- *                                                      the device exchange goes into the trace!
- *
- * Lines that begin with # or ; are comments. The file is ASCII; a byte-order mark and CR LF are fine.
+ * tested and fuzzed on a host. Every key, its values and its default: postern.conf.5, beside this file.
  */
 #ifndef POSTERN_EFI_CONFIG_H
 #define POSTERN_EFI_CONFIG_H
 
 #include "core/device.h"
+#include "core/policy.h"
 #include "core/vm.h"
 
 #define CONFIG_SIZE_MAX	   65536u /* bytes of the file */
@@ -69,7 +15,7 @@
 #define CONFIG_WORD_MAX	   23u
 #define CONFIG_CMDLINE_MAX 1920u
 #define CONFIG_DEVICES	   8u
-#define CONFIG_WINDOWS	   4u
+#define CONFIG_WINDOWS	   POLICY_WINDOWS
 #define CONFIG_GUID	   16u
 #define CONFIG_MEMORY_MIN  (32 * MIB)
 #define CONFIG_MEMORY_MAX  (2 * GIB)
@@ -120,9 +66,14 @@ struct config_match {
 	uint8_t partition[CONFIG_GUID]; /* as GPT and UEFI store it */
 };
 
-/* Blocks of a disk, both ends included. */
+enum config_window_kind { WINDOW_BLOCKS, WINDOW_GUID, WINDOW_NUMBER };
+
+/* Part of a disk: blocks, or a partition, whose blocks the firmware knows. */
 struct config_window {
-	uint64_t first, last;
+	enum config_window_kind kind;
+	struct policy_window blocks;
+	uint8_t partition[CONFIG_GUID]; /* as GPT and UEFI store it */
+	uint32_t number;		/* from 1 */
 };
 
 struct config_windows {
@@ -136,6 +87,8 @@ struct config_device {
 	enum device_mode mode;
 	bool trace;
 	bool write;
+	uint64_t profile, allow, deny; /* bits of enum policy_command */
+	uint32_t queues, transfer;
 	struct config_windows window;
 	unsigned line, window_line; /* of match and window */
 };
@@ -199,6 +152,12 @@ struct config_error {
 
 /* Is any device to be recorded? */
 bool config_wants_trace(const struct config *c);
+
+/* Does a section say what the guest may do with the device? */
+bool config_names_policy(const struct config_device *d);
+
+/* The policy of a section, windows excepted: those of partitions are for the firmware to find. */
+struct policy config_policy(const struct config_device *d);
 
 /* Every default, as an empty file would give it. */
 void config_init(struct config *c);

@@ -137,9 +137,8 @@ static bool is_below(const EFI_DEVICE_PATH *base, const EFI_DEVICE_PATH *path)
 }
 
 /* UEFI Specification 2.10, "Hard Drive Media Device Path": the last node of a partition. */
-static bool is_partition(EFI_HANDLE handle, const uint8_t guid[static CONFIG_GUID])
+static bool get_partition(EFI_HANDLE handle, HARDDRIVE_DEVICE_PATH *ret)
 {
-	HARDDRIVE_DEVICE_PATH last;
 	EFI_DEVICE_PATH *path;
 	UINTN len;
 
@@ -148,11 +147,22 @@ static bool is_partition(EFI_HANDLE handle, const uint8_t guid[static CONFIG_GUI
 	len = uefi_path_length(path);
 	if (len < HARDDRIVE_NODE)
 		return false;
-	memcpy(&last, (const uint8_t *)path + len - HARDDRIVE_NODE, HARDDRIVE_NODE);
-	return last.Header.Type == MEDIA_DEVICE_PATH && last.Header.SubType == MEDIA_HARDDRIVE_DP &&
-	       last.Header.Length[0] == HARDDRIVE_NODE &&
-	       last.SignatureType == SIGNATURE_TYPE_GUID &&
-	       memcmp(last.Signature, guid, CONFIG_GUID) == 0;
+	memcpy(ret, (const uint8_t *)path + len - HARDDRIVE_NODE, HARDDRIVE_NODE);
+	return ret->Header.Type == MEDIA_DEVICE_PATH && ret->Header.SubType == MEDIA_HARDDRIVE_DP &&
+	       ret->Header.Length[0] == HARDDRIVE_NODE;
+}
+
+static bool has_guid(const HARDDRIVE_DEVICE_PATH *p, const uint8_t guid[static CONFIG_GUID])
+{
+	return p->SignatureType == SIGNATURE_TYPE_GUID &&
+	       memcmp(p->Signature, guid, CONFIG_GUID) == 0;
+}
+
+static bool is_partition(EFI_HANDLE handle, const uint8_t guid[static CONFIG_GUID])
+{
+	HARDDRIVE_DEVICE_PATH node;
+
+	return get_partition(handle, &node) && has_guid(&node, guid);
 }
 
 struct search {
@@ -243,5 +253,39 @@ int firmware_disk_find(struct firmware_disk *d, const struct config_match *m,
 		*ret_why = "its driver wants buffers aligned to more than a page";
 		return -E_NOTSUP;
 	}
+	return 0;
+}
+
+int firmware_partition_find(
+	const struct config_window *w, pci_bdf_t bdf, struct policy_window *ret_blocks)
+{
+	struct policy_window found = w->blocks;
+	EFI_HANDLE *handles;
+	unsigned hits = 0;
+	UINTN count;
+	int err = uefi_handles(&block_io_guid, &handles, &count);
+
+	if (err)
+		return err;
+	for (UINTN i = 0; i < count; i++) {
+		HARDDRIVE_DEVICE_PATH node;
+		pci_bdf_t at;
+
+		if (!get_partition(handles[i], &node) || !disk_function(handles[i], &at) ||
+			at != bdf || !node.PartitionSize ||
+			node.PartitionStart > UINT64_MAX - node.PartitionSize)
+			continue;
+		if (w->kind == WINDOW_GUID ? !has_guid(&node, w->partition)
+					   : node.PartitionNumber != w->number)
+			continue;
+		found.first = node.PartitionStart;
+		found.last = node.PartitionStart + node.PartitionSize - 1;
+		hits++;
+	}
+	if (handles)
+		efi_bs->FreePool(handles);
+	if (hits != 1)
+		return -E_NOENT;
+	*ret_blocks = found;
 	return 0;
 }

@@ -33,6 +33,13 @@ struct firmware_disk {
 int firmware_disk_find(struct firmware_disk *d, const struct config_match *m,
 	const struct boot_origin *origin, const char **ret_why) must_check;
 
+/*
+ * The blocks of the partition that a window names, on the disks of a PCI function; the window's right stays.
+ * -E_NOENT: there is none, or more than one.
+ */
+int firmware_partition_find(
+	const struct config_window *w, pci_bdf_t bdf, struct policy_window *ret_blocks) must_check;
+
 extern const struct virtio_blk_disk_ops firmware_disk_ops;
 
 #endif

@@ -6,16 +6,19 @@
 #include "core/trace.h"
 #include "dma/ide.h"
 #include "dma/nvme.h"
+#include "efi/disk.h"
 
 struct mediator {
 	uint16_t class; /* base class and subclass */
 	const struct device_ops *ops;
 	uint8_t irq;  /* line of the guest's PIC */
 	uint8_t pins; /* ISA interrupts of the real device, from irq on; 0: those of PCI */
+	bool judges;  /* by dev->policy; else it only reads, whatever part of the disk */
 };
 
 /* Lines 14 and 15 are those of the IDE channels on every PC; 11 is free for PCI. */
-static const struct mediator mediators[] = {{0x0108, &nvme_ops, 11, 0}, {0x0101, &ide_ops, 14, 2}};
+static const struct mediator mediators[] = {
+	{0x0108, &nvme_ops, 11, 0, true}, {0x0101, &ide_ops, 14, 2, false}};
 
 static const struct mediator *find_mediator(uint16_t class)
 {
@@ -37,12 +40,33 @@ static const struct config_device *find_section(const struct config *c, const st
 	return NULL;
 }
 
+/* Partitions become blocks while the firmware still has the disk. */
+static int find_windows(struct mediated *m, const struct config_device *section, pci_bdf_t bdf)
+{
+	for (unsigned i = 0; i < section->window.count; i++) {
+		const struct config_window *w = &section->window.range[i];
+		struct policy_window blocks = w->blocks;
+
+		if (w->kind != WINDOW_BLOCKS && firmware_partition_find(w, bdf, &blocks)) {
+			log_alert("device %s: line %u: window: " PCI_BDF_FMT
+				  " has no such partition, or several",
+				section->name, section->window_line, PCI_BDF_ARGS(bdf));
+			return -E_NOENT;
+		}
+		m->policy.window[m->policy.windows++] = blocks;
+		log_line("device %s: blocks %lu to %lu%s", section->name, blocks.first, blocks.last,
+			blocks.read_only ? ", read-only" : "");
+	}
+	return 0;
+}
+
 static int choose(void *arg, const struct pci_seen *fn)
 {
 	struct mediated_set *set = arg;
 	const struct config_device *section = find_section(set->config, fn);
 	const struct mediator *how = find_mediator(fn->class);
 	struct mediated *m;
+	int err;
 
 	if (!section || section->mode != DEVICE_RESTRICTED)
 		return 0;
@@ -56,13 +80,24 @@ static int choose(void *arg, const struct pci_seen *fn)
 			"device %s: more than %u restricted devices", section->name, MEDIATED_MAX);
 		return -E_NOMEM;
 	}
+	if (!how->judges && (section->window.count || config_names_policy(section))) {
+		log_alert("device %s: %s " PCI_BDF_FMT
+			  " has no policies and no windows here, it is read-only",
+			section->name, how->ops->name, PCI_BDF_ARGS(fn->bdf));
+		return -E_NOTSUP;
+	}
 	m = &set->item[set->count++];
 	m->mediator = how;
+	m->policy = config_policy(section);
+	err = find_windows(m, section, fn->bdf);
+	if (err)
+		return err;
 	m->dev = (struct device){.ops = how->ops,
 		.vm = set->vm,
 		.bdf = fn->bdf,
 		.mode = section->mode,
-		.irq = how->irq};
+		.irq = how->irq,
+		.policy = &m->policy};
 	fmt_print(m->dev.name, sizeof(m->dev.name), "%s " PCI_BDF_FMT, m->dev.ops->name,
 		PCI_BDF_ARGS(fn->bdf));
 	log_line("device %s: %s restricted%s", section->name, m->dev.name,

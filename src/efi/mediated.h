@@ -14,6 +14,7 @@
 struct mediated {
 	struct device dev;
 	const struct mediator *mediator; /* how its class is mediated */
+	struct policy policy;
 	bool attached;
 };
 

@@ -16,19 +16,8 @@ static struct virtio_blk *of_virtio(struct virtio *t)
 
 /* ---- what a request may do ---- */
 
-static bool in_window(const struct virtio_blk_disk *d, uint64_t block, uint64_t count)
-{
-	for (unsigned i = 0; i < d->windows; i++) {
-		const struct virtio_blk_window *w = &d->window[i];
-
-		if (block >= w->first && block <= w->last && count - 1 <= w->last - block)
-			return true;
-	}
-	return !d->windows;
-}
-
 /* Finds out where the data is; false if it may not be touched. */
-static bool data_allowed(struct virtio_blk *b, uint64_t sector, uint64_t len)
+static bool data_allowed(struct virtio_blk *b, uint64_t sector, uint64_t len, bool write)
 {
 	const struct virtio_blk_disk *d = &b->disk;
 	uint64_t per_block = SECTORS_PER(d->block_size);
@@ -39,7 +28,8 @@ static bool data_allowed(struct virtio_blk *b, uint64_t sector, uint64_t len)
 	b->job.len = (size_t)len;
 	if (!range_fits(b->job.block, len / d->block_size, d->blocks))
 		return false;
-	return !len || in_window(d, b->job.block, len / d->block_size);
+	return !len || policy_reach(d->window, d->windows, b->job.block, len / d->block_size,
+			       write) == POLICY_INSIDE;
 }
 
 static uint8_t judge(struct virtio_blk *b, uint64_t sector)
@@ -48,11 +38,12 @@ static uint8_t judge(struct virtio_blk *b, uint64_t sector)
 
 	switch (b->job.type) {
 	case BLK_T_IN:
-		return data_allowed(b, sector, c->writable_len - 1) ? BLK_S_OK : BLK_S_IOERR;
+		return data_allowed(b, sector, c->writable_len - 1, false) ? BLK_S_OK : BLK_S_IOERR;
 	case BLK_T_OUT:
 		if (!b->disk.writable)
 			return BLK_S_IOERR;
-		return data_allowed(b, sector, c->readable_len - sizeof(struct virtio_blk_req))
+		return data_allowed(
+			       b, sector, c->readable_len - sizeof(struct virtio_blk_req), true)
 			       ? BLK_S_OK
 			       : BLK_S_IOERR;
 	case BLK_T_FLUSH:

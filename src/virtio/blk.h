@@ -9,17 +9,12 @@
 #ifndef POSTERN_VIRTIO_BLK_H
 #define POSTERN_VIRTIO_BLK_H
 
+#include "core/policy.h"
 #include "virtio/transport.h"
 
 #define VIRTIO_BLK_BUFFER  (64 * KIB) /* bytes that move at once */
 #define VIRTIO_BLK_TURN	   4u	      /* buffers in one turn */
 #define VIRTIO_BLK_REQUEST (4 * MIB)  /* bytes of one request, at most */
-#define VIRTIO_BLK_WINDOWS 4u
-
-/* Blocks of a disk, both ends included. */
-struct virtio_blk_window {
-	uint64_t first, last;
-};
 
 /* Who moves the data. Each call is synchronous and stays inside the disk; 0 or a negative error. */
 struct virtio_blk_disk_ops {
@@ -34,7 +29,7 @@ struct virtio_blk_disk {
 	uint64_t blocks;
 	uint32_t block_size; /* bytes: a power of two, 512 to VIRTIO_BLK_BUFFER */
 	bool writable;
-	struct virtio_blk_window window[VIRTIO_BLK_WINDOWS]; /* none: all of it */
+	struct policy_window window[POLICY_WINDOWS]; /* none: all of it */
 	unsigned windows;
 	const char *id; /* what the guest reads as its serial number */
 };

@@ -109,7 +109,7 @@ static void make_machine(void)
 		.blocks = BLOCKS,
 		.block_size = BLOCK_SIZE,
 		.writable = true,
-		.window = {{0, 99}, {101, BLOCKS - 1}},
+		.window = {{0, 99, false}, {101, BLOCKS - 1, false}},
 		.windows = 2,
 		.id = "fuzz"};
 	struct arena arena;

@@ -41,6 +41,7 @@ void driver_reset(void)
 		.name = "nvme 00:04.0",
 		.bdf = FAKE_NVME_BDF,
 		.mode = DEVICE_RESTRICTED,
+		.policy = &policy_read_only,
 		.irq = 11};
 }
 

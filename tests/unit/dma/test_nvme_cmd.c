@@ -2,6 +2,7 @@
  * The judge of NVMe commands over guest memory that changes as soon as it was read: each pointer is
  * followed once, and what is issued is what was judged.
  */
+#include "base/bits.h"
 #include "dma/nvme_identify.h"
 #include "fakes/fake_gmem.h"
 #include "test.h"
@@ -21,7 +22,7 @@ static const uint64_t run_hpa[3] = {0x10000000, 0x50000000, 0x20000000};
 static struct gmem gmem;
 static uint64_t list_memory[NVME_LIST_SIZE / 8];
 static struct nvme_namespace namespaces[2];
-static struct nvme_policy policy;
+static struct policy policy;
 static struct nvme_view view;
 static const struct nvme_list list = {list_memory, {LIST_HPA}};
 
@@ -39,7 +40,7 @@ static void reset(void)
 	namespaces[0] = (struct nvme_namespace){.id = 1, .block_shift = 9, .blocks = 1 << 20};
 	namespaces[1] = (struct nvme_namespace){
 		.id = 7, .block_shift = 12, .blocks = 100, .metadata = 8};
-	policy = nvme_policy_read_only;
+	policy = policy_read_only;
 	view = (struct nvme_view){.gmem = &gmem,
 		.policy = &policy,
 		.ns = namespaces,
@@ -367,7 +368,7 @@ static void policies_widen(void)
 	reset();
 	in.opcode = NVME_WRITE;
 	CHECK_EQ(verdict(in), NVME_SC_READ_ONLY | DNR);
-	memset(&policy.io, 0xff, sizeof(policy.io));
+	policy.allowed = ~0ull;
 	CHECK_EQ(judge(in, &out), NVME_FORWARD);
 	CHECK_EQ(out.opcode, NVME_WRITE);
 	CHECK_EQ(out.prp1, 0x10003000);
@@ -384,12 +385,99 @@ static void policies_widen(void)
 	CHECK_EQ(verdict(in), NVME_SC_OPCODE | DNR);
 	in.opcode = 0xc1;
 	CHECK_EQ(verdict(in), NVME_SC_OPCODE | DNR);
-	memset(&policy.io, 0, sizeof(policy.io));
+	policy.allowed = 0;
 	in.opcode = NVME_READ;
 	CHECK_EQ(verdict(in), NVME_SC_OPCODE | DNR);
 }
 
+static void windows_have_rights(void)
+{
+	struct nvme_sqe in = read_of(4096, 0x3000, 0);
+	static const struct {
+		uint64_t first;
+		uint16_t read, write;
+	} cases[] = {
+		{92, NVME_SC_ACCESS | DNR, NVME_SC_ACCESS | DNR}, /* ends on the first block */
+		{93, NVME_SC_ACCESS | DNR, NVME_SC_ACCESS | DNR},
+		{100, NVME_FORWARD, NVME_SC_READ_ONLY | DNR},
+		{112, NVME_FORWARD, NVME_SC_READ_ONLY | DNR},
+		{113, NVME_SC_ACCESS | DNR, NVME_SC_ACCESS | DNR},
+		{120, NVME_FORWARD, NVME_FORWARD},
+		{121, NVME_SC_ACCESS | DNR, NVME_SC_ACCESS | DNR},
+		{0xffffffff, NVME_SC_LBA_RANGE | DNR, NVME_SC_LBA_RANGE | DNR},
+	};
+
+	reset();
+	policy.allowed = ~0ull;
+	policy.windows = 2;
+	policy.window[0] = (struct policy_window){100, 119, true};
+	policy.window[1] = (struct policy_window){120, 127, false};
+	for (unsigned i = 0; i < array_size(cases); i++) {
+		in.cdw10 = (uint32_t)cases[i].first;
+		in.opcode = NVME_READ;
+		CHECK_EQ(verdict(in), cases[i].read);
+		in.opcode = NVME_COMPARE;
+		CHECK_EQ(verdict(in), cases[i].read);
+		in.opcode = NVME_WRITE;
+		CHECK_EQ(verdict(in), cases[i].write);
+		in.opcode = NVME_WRITE_ZEROES;
+		CHECK_EQ(verdict(in), cases[i].write);
+	}
+	in.opcode = NVME_READ;
+	in.cdw10 = 120;
+	in.cdw11 = 1; /* 2^32 blocks further */
+	CHECK_EQ(verdict(in), NVME_SC_LBA_RANGE | DNR);
+}
+
 /* ---- admin commands ---- */
+
+static uint16_t security_verdict(uint8_t opcode, uint8_t protocol, uint32_t len)
+{
+	struct nvme_sqe out, in = {.opcode = opcode,
+				     .prp1 = 0x3000,
+				     .cdw10 = (uint32_t)protocol << 24 | 0x000100ff,
+				     .cdw11 = len};
+	uint16_t status = nvme_security_check(&view, &in, &list, &out);
+
+	if (status == NVME_FORWARD) {
+		CHECK_EQ(out.prp1, 0x10003000);
+		CHECK_EQ(out.cdw10, (uint32_t)protocol << 24 | 0x00010000);
+		CHECK_EQ(out.cdw11, len);
+	}
+	return status;
+}
+
+static void security_by_protocol(void)
+{
+	struct nvme_sqe out, in = {.opcode = NVME_SECURITY_SEND, .prp1 = 0x3000};
+
+	reset();
+	CHECK_EQ(security_verdict(NVME_SECURITY_RECEIVE, 0, 512), NVME_SC_OPCODE | DNR);
+	policy.allowed = BIT(POLICY_SECURITY_RECEIVE);
+	CHECK_EQ(security_verdict(NVME_SECURITY_RECEIVE, 0, 512), NVME_FORWARD);
+	CHECK_EQ(security_verdict(NVME_SECURITY_RECEIVE, 1, 2048), NVME_FORWARD);
+	CHECK_EQ(security_verdict(NVME_SECURITY_SEND, 1, 512), NVME_SC_OPCODE | DNR);
+	policy.allowed = policy_find_profile("unlock");
+	CHECK_EQ(security_verdict(NVME_SECURITY_SEND, 1, 512), NVME_FORWARD);
+	CHECK_EQ(security_verdict(NVME_SECURITY_SEND, 2, 512), NVME_FORWARD);
+	/* Only the list of protocols is without one, and it is only read. */
+	CHECK_EQ(security_verdict(NVME_SECURITY_SEND, 0, 512), NVME_SC_FIELD | DNR);
+	for (unsigned p = 3; p < 256; p++) {
+		CHECK_EQ(
+			security_verdict(NVME_SECURITY_SEND, (uint8_t)p, 512), NVME_SC_FIELD | DNR);
+		CHECK_EQ(security_verdict(NVME_SECURITY_RECEIVE, (uint8_t)p, 512),
+			NVME_SC_FIELD | DNR);
+	}
+	CHECK_EQ(security_verdict(NVME_SECURITY_SEND, 1, 0), NVME_SC_FIELD | DNR);
+	CHECK_EQ(security_verdict(NVME_SECURITY_SEND, 1, NVME_TRANSFER_MAX + 1),
+		NVME_SC_FIELD | DNR);
+	in.cdw10 = 1u << 24;
+	in.cdw11 = 512;
+	in.prp1 = 0xdead0000;
+	CHECK_EQ(nvme_security_check(&view, &in, &list, &out), NVME_SC_TRANSFER | DNR);
+	in.nsid = 99;
+	CHECK_EQ(nvme_security_check(&view, &in, &list, &out), NVME_SC_NAMESPACE | DNR);
+}
 
 static uint16_t log_verdict(struct nvme_sqe in, struct nvme_sqe *out)
 {
@@ -455,23 +543,23 @@ static void features(void)
 
 		in.cdw10 = id;
 		in.cdw11 = id == FEATURE_VECTOR ? 0xffff0000 : ~0u;
-		CHECK_EQ(nvme_get_features_check(&in, &out),
+		CHECK_EQ(nvme_get_features_check(&view, &in, &out),
 			known ? NVME_FORWARD : NVME_SC_FIELD | DNR);
 		CHECK(!known || !out.prp1);
-		CHECK_EQ(nvme_set_features_check(&in, &out),
+		CHECK_EQ(nvme_set_features_check(&view, &in, &out),
 			settable ? NVME_FORWARD : NVME_SC_FIELD | DNR);
 		CHECK(!settable || !out.prp1);
 		in.cdw10 = id | FEATURE_SAVE;
-		CHECK_EQ(nvme_set_features_check(&in, &out),
+		CHECK_EQ(nvme_set_features_check(&view, &in, &out),
 			settable ? NVME_SC_NOT_SAVEABLE | DNR : NVME_SC_FIELD | DNR);
 		in.cdw10 = id | 0x100;
-		CHECK_EQ(nvme_get_features_check(&in, &out), NVME_SC_FIELD | DNR);
-		CHECK_EQ(nvme_set_features_check(&in, &out), NVME_SC_FIELD | DNR);
+		CHECK_EQ(nvme_get_features_check(&view, &in, &out), NVME_SC_FIELD | DNR);
+		CHECK_EQ(nvme_set_features_check(&view, &in, &out), NVME_SC_FIELD | DNR);
 	}
 	in.cdw10 = FEATURE_VECTOR;
 	in.cdw11 = 1;
-	CHECK_EQ(nvme_get_features_check(&in, &out), NVME_SC_FIELD | DNR);
-	CHECK_EQ(nvme_set_features_check(&in, &out), NVME_SC_FIELD | DNR);
+	CHECK_EQ(nvme_get_features_check(&view, &in, &out), NVME_SC_FIELD | DNR);
+	CHECK_EQ(nvme_set_features_check(&view, &in, &out), NVME_SC_FIELD | DNR);
 }
 
 static void identify_controller_hides_all_options(void)
@@ -511,11 +599,19 @@ static void identify_controller_hides_all_options(void)
 	CHECK_EQ(page[513], 0x44);
 
 	memset(page, 0xff, sizeof(page));
-	memset(&policy.io, 0xff, sizeof(policy.io));
+	policy.allowed = ~0ull;
 	view.max_transfer = 16384;
 	nvme_identify_filter(&view, CNS_CONTROLLER, page);
 	CHECK_EQ(page[520], ONCS_COMPARE | ONCS_WRITE_ZEROES);
 	CHECK_EQ(page[77], 2);
+	CHECK_EQ(page[256], OACS_SECURITY);
+	CHECK_EQ(page[525] & VWC_PRESENT, VWC_PRESENT);
+	/* Who may not flush is told of no cache. */
+	policy.allowed = policy_find_profile("unlock");
+	nvme_identify_filter(&view, CNS_CONTROLLER, page);
+	CHECK_EQ(page[525] & VWC_PRESENT, 0);
+	CHECK_EQ(page[256], OACS_SECURITY);
+	CHECK_EQ(page[520], 0);
 }
 
 static void identify_lists_only_what_is_known(void)
@@ -585,6 +681,8 @@ int main(void)
 	RUN(block_ranges_cant_overflow);
 	RUN(flushes);
 	RUN(policies_widen);
+	RUN(windows_have_rights);
+	RUN(security_by_protocol);
 	RUN(log_pages);
 	RUN(features);
 	RUN(identify_controller_hides_all_options);

@@ -1,4 +1,5 @@
 /* The parser of postern.conf: what each key means, and each way in which a file can be wrong. */
+#include "base/bits.h"
 #include "efi/config.h"
 #include "base/error.h"
 #include "test.h"
@@ -165,9 +166,9 @@ static void test_firmware_disk(void)
 	CHECK_EQ(d->match.kind, MATCH_PARTITION);
 	CHECK(!memcmp(d->match.partition, guid, sizeof(guid)));
 	CHECK(d->write && d->window.count == 3 && d->window_line == 7);
-	CHECK(d->window.range[0].first == 0 && d->window.range[0].last == 33);
-	CHECK(d->window.range[1].first == 2048 && d->window.range[1].last == 4095);
-	CHECK(d->window.range[2].first == 7 && d->window.range[2].last == 7);
+	CHECK(d->window.range[0].blocks.first == 0 && d->window.range[0].blocks.last == 33);
+	CHECK(d->window.range[1].blocks.first == 2048 && d->window.range[1].blocks.last == 4095);
+	CHECK(d->window.range[2].blocks.first == 7 && d->window.range[2].blocks.last == 7);
 	CHECK_EQ(parse(MINIMAL DISK "pci:00:1f.2\nwrite = no\n"), 0);
 	CHECK(!config_match_is_disk(&d->match));
 }
@@ -198,15 +199,83 @@ static void test_firmware_disk_errors(void)
 	CHECK_ERROR(MINIMAL "[device d]\nmatch = disk:boot\nmode = restricted\n",
 		"f: [device d]: match = disk: or partition: needs mode = firmware");
 	CHECK_ERROR(MINIMAL "[device d]\nmatch = class:0108\nmode = restricted\nwrite = yes\n",
-		"f: [device d]: write and window need mode = firmware");
+		"f: [device d]: write needs mode = firmware; mode = restricted has policy");
 	CHECK_ERROR(MINIMAL "[device d]\nmatch = class:0108\nwindow = 0-1\n",
-		"f: [device d]: write and window need mode = firmware");
+		"f: [device d]: window needs mode = restricted or firmware");
 	CHECK_ERROR(MINIMAL DISK "disk:boot\ntrace = on\n",
 		"f: [device d]: trace = on needs mode = restricted");
 	CHECK_EQ(parse(MINIMAL DISK "disk:boot\nwindow = 0-1\n"), 0);
 	config_error_in(&config.device[0], config.device[0].window_line, "window", "why", &error);
 	config_error_print(&error, "f", text, sizeof(text));
 	CHECK(!strcmp(text, "f:6: [device d]: window: why"));
+}
+
+#define RESTRICTED MINIMAL "[device d]\nmode = restricted\nmatch = class:0108\n"
+
+static void test_policy(void)
+{
+	static const uint8_t guid[] = {0x74, 0x73, 0x6f, 0x70, 0x72, 0x65, 0x00, 0x4e, 0x80, 0x00,
+		0x00, 0x11, 0x22, 0x33, 0xaa, 0xbb};
+	const struct config_device *d = config.device;
+	struct policy p;
+
+	CHECK_EQ(parse(RESTRICTED), 0);
+	p = config_policy(d);
+	CHECK_EQ(p.allowed, policy_read_only.allowed);
+	CHECK_EQ(p.queues, 4);
+	CHECK_EQ(p.transfer, 131072);
+	CHECK(!p.windows && !config_names_policy(d));
+	CHECK_EQ(parse(RESTRICTED "deny = flush,set-features\nqueues = 1\ntransfer = 8K\n"
+				  "allow = write , flush\n"),
+		0);
+	p = config_policy(d);
+	CHECK_EQ(p.queues, 1);
+	CHECK_EQ(p.transfer, 8192);
+	CHECK(config_names_policy(d));
+	CHECK(policy_allows(&p, POLICY_READ) && policy_allows(&p, POLICY_WRITE));
+	CHECK(!policy_allows(&p, POLICY_FLUSH) && !policy_allows(&p, POLICY_SET_EVENTS));
+	CHECK_EQ(parse(RESTRICTED "policy = unlock\nallow = write\n"), 0);
+	p = config_policy(d);
+	CHECK_EQ(p.allowed, policy_find_profile("unlock") | BIT(POLICY_WRITE));
+	CHECK_EQ(parse(RESTRICTED "window = 0-2047:r, partition:2 ,"
+				  "partition:706f7374-6572-4e00-8000-00112233AABB:r\n"),
+		0);
+	CHECK_EQ(d->window.count, 3);
+	CHECK(d->window.range[0].kind == WINDOW_BLOCKS && d->window.range[0].blocks.read_only);
+	CHECK(d->window.range[1].kind == WINDOW_NUMBER && d->window.range[1].number == 2);
+	CHECK(!d->window.range[1].blocks.read_only);
+	CHECK(d->window.range[2].kind == WINDOW_GUID && d->window.range[2].blocks.read_only);
+	CHECK(!memcmp(d->window.range[2].partition, guid, sizeof(guid)));
+}
+
+static void test_policy_errors(void)
+{
+	static const char *const windows[] = {"partition:", "partition:0", "partition:x",
+		"partition:4294967296", "1-2:w", "1-2:r:r", "partition:2r", "1-2:rw", ":r",
+		"partition:706f7374-6572-4e00-8000-00112233aab"};
+	char text[300];
+
+	for (unsigned i = 0; i < array_size(windows); i++) {
+		snprintf(text, sizeof(text), RESTRICTED "window = %s\n", windows[i]);
+		CHECK_EQ(parse(text), -E_INVAL);
+		CHECK_EQ(error.line, 6);
+	}
+	CHECK_ERROR(RESTRICTED "policy = all\n",
+		"f:6: policy: \"all\" isn't read-only, unlock or full");
+	CHECK_ERROR(RESTRICTED "allow = read,reboot\n", "f:6: allow: \"reboot\" isn't a command");
+	CHECK_ERROR(RESTRICTED "deny =\n", "f:6: deny: \"\" isn't a command");
+	CHECK_ERROR(RESTRICTED "deny = read,\n", "f:6: deny: \"\" isn't a command");
+	CHECK_ERROR(RESTRICTED "deny = read write\n",
+		"f:6: deny: \"read write\" isn't COMMAND, or several with commas");
+	CHECK_ERROR(RESTRICTED "queues = 0\n", "f:6: queues: \"0\" isn't a number from 1 to 4");
+	CHECK_ERROR(RESTRICTED "queues = 5\n", "f:6: queues: \"5\" isn't a number from 1 to 4");
+	CHECK_ERROR(RESTRICTED "transfer = 12K\n", "f:6: transfer: \"12K\" isn't a power of two");
+	CHECK_ERROR(
+		RESTRICTED "transfer = 256K\n", "f:6: transfer: \"256K\" isn't from 4K to 128K");
+	CHECK_ERROR(MINIMAL DISK "disk:boot\npolicy = full\n",
+		"f: [device d]: policy, allow, deny, queues and transfer need mode = restricted");
+	CHECK_ERROR(MINIMAL DISK "disk:boot\nwindow = partition:1\n",
+		"f: [device d]: window = partition: needs mode = restricted");
 }
 
 static void test_console(void)
@@ -491,6 +560,8 @@ int main(void)
 	RUN(test_trace);
 	RUN(test_firmware_disk);
 	RUN(test_firmware_disk_errors);
+	RUN(test_policy);
+	RUN(test_policy_errors);
 	RUN(test_console);
 	RUN(test_match);
 	RUN(test_bad_structure);

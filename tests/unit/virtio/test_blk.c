@@ -180,8 +180,8 @@ static void windows(void)
 {
 	prepare(512, true);
 	disk.windows = 2;
-	disk.window[0] = (struct virtio_blk_window){8, 15};
-	disk.window[1] = (struct virtio_blk_window){BLOCKS - 1, BLOCKS - 1};
+	disk.window[0] = (struct policy_window){8, 15, false};
+	disk.window[1] = (struct policy_window){BLOCKS - 1, BLOCKS - 1, true};
 	finish();
 	CHECK_EQ(request(BLK_T_IN, 8, 4096), BLK_S_OK);
 	CHECK_EQ(request(BLK_T_IN, BLOCKS - 1, 512), BLK_S_OK);
@@ -190,6 +190,7 @@ static void windows(void)
 	CHECK_EQ(request(BLK_T_IN, 15, 1024), BLK_S_IOERR);
 	CHECK_EQ(request(BLK_T_OUT, 16, 512), BLK_S_IOERR);
 	CHECK_EQ(request(BLK_T_OUT, 15, 512), BLK_S_OK);
+	CHECK_EQ(request(BLK_T_OUT, BLOCKS - 1, 512), BLK_S_IOERR);
 	CHECK_EQ(calls.reads, 2);
 	CHECK_EQ(calls.writes, 1);
 }
@@ -367,7 +368,7 @@ static void disks_that_cannot_be(void)
 	}
 	prepare(512, false);
 	disk.windows = 1;
-	disk.window[0] = (struct virtio_blk_window){0, BLOCKS};
+	disk.window[0] = (struct policy_window){0, BLOCKS, false};
 	CHECK_EQ(virtio_blk_init(&blk, &driver.vm, &driver.arena, 10, &disk, "b"), -E_INVAL);
 	disk.windows = 0;
 	arena_seal(&driver.arena);
