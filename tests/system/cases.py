@@ -786,11 +786,10 @@ def run_firmware_disk_bochs(context: Context) -> None:
     image.unlink()
 
 
-def run_firmware_disk_write(context: Context) -> None:
-    """Inside its windows, and nowhere else; the firmware's drivers start anew on the disk afterwards."""
-    more = "write = yes\nwindow = 0-2047, 165888-221759\n"
-    image = image_with(context, lambda text: firmware_backed(text, test="scribble", more=more))
-    machine = Qemu(context.folder, image, bus="ahci", accel=accelerator(), keep=True)
+def check_scribble(context: Context, bus: str, change: Callable[[str], str]) -> Machine:
+    """A guest that may write the blocks up to number 2047 and no others, to the end."""
+    image = image_with(context, change)
+    machine = Qemu(context.folder, image, bus=bus, accel=accelerator(), keep=True)
     with image.open("rb") as disk:
         disk.seek(256 * 4096)
         before = disk.read(4096)
@@ -804,21 +803,66 @@ def run_firmware_disk_write(context: Context) -> None:
         if disk.read(4096) != before:
             raise Failure("the guest changed a block outside of its window")
     image.unlink()
+    return machine
 
 
-def run_firmware_acpi(context: Context) -> None:
+def run_firmware_disk_write(context: Context) -> None:
+    """Inside its windows, and nowhere else; the firmware's drivers start anew on the disk afterwards."""
+    more = "write = yes\nwindow = 0-2047, 165888-221759\n"
+    check_scribble(context, "ahci", lambda text: firmware_backed(text, test="scribble", more=more))
+
+
+def run_policy(context: Context) -> None:
+    """A restricted disk with a policy: a window by blocks to write, one by partition only to read."""
+    policy = "policy = full\nwindow = 0-2047, partition:2:r\n"
+
+    def change(text: str) -> str:
+        text = text.replace("match = class:0108\n", f"match = class:0108\n{policy}")
+        return text.replace("cmdline = ", "cmdline = postern.test=scribble ")
+
+    machine = check_scribble(context, "nvme", change)
+    check_once(machine, "postern: device nvme: blocks 0 to 2047")
+    check_once(machine, r"postern: device nvme: blocks \d+ to \d+, read-only")
+
+
+def run_policy_refused(context: Context) -> None:
+    """A policy that can't be enforced, or a partition that isn't there: no guest, but the host OS."""
+
+    def change(text: str) -> str:
+        text = text.replace("match = class:0101\n", "match = class:0101\nwindow = 0-99\n")
+        return text.replace("match = class:0108\n", "match = class:0108\nwindow = partition:9\n")
+
+    for bus, line in (("ide", "has no policies and no windows here"), ("nvme", "has no such partition")):
+        image = image_with(context, change)
+        machine = Qemu(context.folder, image, bus=bus, accel=accelerator())
+        with machine:
+            machine.expect(line, 120)
+            machine.expect("postern-host: user space", 300)
+        if machine.first_line("postern-guest:"):
+            raise Failure("a guest ran")
+        image.unlink()
+
+
+def run_firmware_acpi(*, messages: bool) -> Callable[[Context], None]:
     """A guest with ACPI and APIC finds disk and console too, and gets their interrupts."""
 
     def change(text: str) -> str:
         text = firmware_backed(text, test="info", console=True)
-        return text.replace("noapic nolapic acpi=off pci=nomsi", "")
+        return text.replace("noapic nolapic acpi=off pci=nomsi", "" if messages else "pci=nomsi")
 
-    image = image_with(context, change)
-    machine = Qemu(context.folder, image, bus="ahci", accel=accelerator())
-    check_boot(machine)
-    # One line of the IOAPIC, a level, for both.
-    check_once(machine, r"^ *10: +[1-9]\d* .*fasteoi +virtio[01], virtio[01]")
-    image.unlink()
+    def run(context: Context) -> None:
+        image = image_with(context, change)
+        machine = Qemu(context.folder, image, bus="ahci", accel=accelerator())
+        check_boot(machine)
+        if messages:
+            check_once(machine, r"^ *\d+: +[1-9]\d* .*PCI-MSI .*virtio\d-req")
+            check_once(machine, r"^ *\d+: +[1-9]\d* .*PCI-MSI .*virtio\d-(virtqueues|output)")
+        else:
+            # One line of the IOAPIC, a level, for both.
+            check_once(machine, r"^ *10: +[1-9]\d* .*fasteoi +virtio[01], virtio[01]")
+        image.unlink()
+
+    return run
 
 
 def run_firmware_console(context: Context) -> None:
@@ -920,7 +964,10 @@ CASES: dict[str, Case] = {
     "system/virtio-blk": Case(run_firmware_disk, ("postern.efi", "image"), 500),
     "system/virtio-blk-write": Case(run_firmware_disk_write, ("postern.efi", "image"), 400),
     "system/bochs-virtio": Case(run_firmware_disk_bochs, ("postern.efi", "image"), 600),
-    "system/virtio-acpi": Case(run_firmware_acpi, ("postern.efi", "image"), 500),
+    "system/virtio-acpi": Case(run_firmware_acpi(messages=False), ("postern.efi", "image"), 500),
+    "system/policy": Case(run_policy, ("postern.efi", "image"), 500),
+    "system/policy-refused": Case(run_policy_refused, ("postern.efi", "image"), 500),
+    "system/virtio-msix": Case(run_firmware_acpi(messages=True), ("postern.efi", "image"), 500),
     "system/virtio-console": Case(run_firmware_console, ("postern.efi", "image"), 400),
     "system/trace": Case(run_trace("nvme", "file"), ("postern.efi", "postern-trace", "image"), 400),
     "system/trace-serial": Case(run_trace("ide", "serial"), ("postern.efi", "postern-trace", "image"), 400),
