@@ -61,7 +61,7 @@ static int add_windows(
 
 	if (!err && f->ecam.len && range_fits(f->ecam.base, f->ecam.len, 4 * GIB)) {
 		g->ecam_base = f->ecam.base;
-		g->last_bus = (uint8_t)(f->ecam.len / MIB - 1);
+		g->last_bus = (uint8_t)min_u64(g->last_bus, f->ecam.len / MIB - 1);
 		err = guest_acpi_cut_windows(g, f->ecam.base, f->ecam.len);
 	}
 	for (unsigned i = 0; i < map->window_count && !err; i++)
@@ -72,7 +72,8 @@ static int add_windows(
 int describe_guest(
 	struct vm *vm, const struct machine *m, const struct guest_map *map, struct arena *arena)
 {
-	struct guest_acpi g = {.last_bus = 0xff,
+	/* Linux asks 32 addresses of each bus up to the last one, and each of them takes two exits. */
+	struct guest_acpi g = {.last_bus = pci_filter_last_bus(&m->pci),
 		.pic = true,
 		.pit = true,
 		.rtc = true,

@@ -303,6 +303,23 @@ int pci_filter_add(struct pci_filter *f, struct device *dev)
 	return show_path(f, seen);
 }
 
+uint8_t pci_filter_last_bus(const struct pci_filter *f)
+{
+	uint8_t last = 0;
+
+	for (unsigned i = 0; i < f->shown_count; i++) {
+		const struct pci_function *fn = &f->shown[i];
+		uint32_t kind = pci_function_read(fn, PCI_HEADER_TYPE, 1) & PCI_HEADER_KIND;
+		uint8_t bus = (uint8_t)PCI_BUS(fn->bdf);
+
+		if (kind == PCI_HEADER_BRIDGE)
+			bus = (uint8_t)max_u64(
+				bus, pci_function_read(fn, PCI_BRIDGE_SUBORDINATE, 1));
+		last = (uint8_t)max_u64(last, bus);
+	}
+	return last;
+}
+
 int pci_filter_root_pin(const struct pci_filter *f, pci_bdf_t bdf, unsigned pin,
 	unsigned *ret_device, unsigned *ret_pin)
 {

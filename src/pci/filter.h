@@ -66,6 +66,9 @@ int pci_filter_add(struct pci_filter *f, struct device *dev) must_check;
 int pci_filter_root_pin(const struct pci_filter *f, pci_bdf_t bdf, unsigned pin,
 	unsigned *ret_device, unsigned *ret_pin) must_check;
 
+/* The highest bus number that the guest can find, by the functions and bridges that it sees. */
+uint8_t pci_filter_last_bus(const struct pci_filter *f);
+
 /* Memory of the guest's machine that isn't in vm: the framebuffer. -E_NOMEM. */
 int pci_filter_reserve(struct pci_filter *f, uint64_t base, uint64_t len) must_check;
 

@@ -748,6 +748,80 @@ def run_msix(context: Context) -> None:
     image.unlink()
 
 
+# ---- Debian's unmodified kernel ----
+
+
+def output_of(command: Sequence[str | Path]) -> str:
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise Failure(f"{command[0]} failed: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+def stock_image(context: Context, cmdline: str) -> Path:
+    """The demo's disk with Debian's kernel and its modules for the guest, which uses the whole machine."""
+
+    def change(text: str) -> str:
+        return re.sub("cmdline = .*", f"cmdline = console=ttyS0 quiet panic=-1 {cmdline}", text)
+
+    image = image_with(context, change)
+    stock = Path(output_of([ROOT / "guest-image/build-stock"]))
+    kernel = Path(output_of([ROOT / "guest-image/build-kernel"]))
+    initramfs = context.folder / "initramfs.img"
+    output_of([ROOT / "guest-image/build-initramfs", "guest", kernel / "gen_init_cpio", initramfs, stock])
+    for source, target in ((stock / "vmlinuz", "vmlinuz"), (initramfs, "initramfs.img")):
+        command = ["mcopy", "-o", "-i", f"{image}@@1M", source, f"::/EFI/postern/{target}"]
+        subprocess.run(command, check=True)
+    initramfs.unlink()
+    return image
+
+
+# What it prints about each machine of ours, and bare too but for mce, which is about what CPUID hides.
+STOCK_COMPLAINTS = (
+    r"Speculative Return Stack Overflow: ",
+    r"Spectre V2 ?: |RETBleed: |MDS: |TAA: |MMIO Stale Data: |L1TF |ITS: |VMSCAPE: ",
+    r"i8042: PNP: PS/2 appears to have AUX port disabled",
+    r"i8042: Warning: Keylock active",
+    r"mce: Unable to init MCE device",
+    r"acpi PNP0A03:00: fail to add MMCONFIG information",  # Bochs' chipset has no such window
+    r"device-mapper: core: CONFIG_IMA_DISABLE_HTABLE is disabled",
+)
+
+
+def check_stock(machine: Machine, disk: str, interrupts: str) -> None:
+    """It found what there is, complained of nothing, and rests when it has nothing to do."""
+    if problems := demo.run_alone(machine, bare=False, patience=3):
+        raise Failure("; ".join(problems))
+    check_once(machine, f"postern-guest: disk: {disk}")
+    check_once(machine, "postern-guest: clock: tsc, timer: lapic")
+    if not machine.first_line(interrupts):
+        raise Failure(f"no line has {interrupts!r}")
+    texts = [line.text for line in machine.lines()]
+    for text in texts:
+        if "postern-guest: dmesg: [" in text and not any(re.search(p, text) for p in STOCK_COMPLAINTS):
+            raise Failure(f"the kernel complains: {text}")
+    idle = [int(m[1]) for text in texts if (m := re.search(r"idle (\d+) ms", text))]
+    if len(idle) < 2 or idle[1] - idle[0] < 3000:
+        raise Failure(f"it doesn't rest while it waits for 10 s: {idle[:2]} ms")
+
+
+def run_stock_nvme(context: Context) -> None:
+    image = stock_image(context, "postern.test=report,idle")
+    machine = Qemu(context.folder, image, bus="nvme", accel=accelerator(), keep=True)
+    check_stock(machine, "QEMU NVMe Ctrl", r"^ *\d+: +[1-9]\d* +PCI-MSI .*nvme0q1")
+    image.unlink()
+
+
+def run_stock_ide(context: Context) -> None:
+    if not shutil.which("bochs-bin"):
+        raise Skip("Bochs isn't installed")
+    image = stock_image(context, "postern.test=report,idle")
+    shutil.copyfile(f"{demo_image(context)}.geometry", f"{image}.geometry")
+    machine = Bochs(context.folder, image)
+    check_stock(machine, "Generic 1234", r"^ *14: +[1-9]\d* +IO-APIC .*ata_piix")
+    image.unlink()
+
+
 # ---- disks and console of the firmware's ----
 
 
@@ -965,6 +1039,8 @@ CASES: dict[str, Case] = {
     "system/virtio-blk-write": Case(run_firmware_disk_write, ("postern.efi", "image"), 400),
     "system/bochs-virtio": Case(run_firmware_disk_bochs, ("postern.efi", "image"), 600),
     "system/virtio-acpi": Case(run_firmware_acpi(messages=False), ("postern.efi", "image"), 500),
+    "system/stock-nvme": Case(run_stock_nvme, ("postern.efi", "image"), 700),
+    "system/stock-ide": Case(run_stock_ide, ("postern.efi", "image"), 1200),
     "system/policy": Case(run_policy, ("postern.efi", "image"), 500),
     "system/policy-refused": Case(run_policy_refused, ("postern.efi", "image"), 500),
     "system/virtio-msix": Case(run_firmware_acpi(messages=True), ("postern.efi", "image"), 500),

@@ -102,14 +102,14 @@ def find_problems(machine: Machine, ending: Ending, bare: bool) -> list[str]:
     return problems
 
 
-def run_alone(machine: Machine, bare: bool) -> list[str]:
+def run_alone(machine: Machine, bare: bool, patience: int = 1) -> list[str]:
     """Types the passphrase, waits for the end, and returns what went wrong."""
     with machine:
         try:
             if not bare:
-                machine.expect(r"Passphrase: ", timeout=180)
+                machine.expect(r"Passphrase: ", timeout=180 * patience)
                 machine.send(PASSPHRASE + "\n")
-            machine.expect(HOST_UP, timeout=180)
+            machine.expect(HOST_UP, timeout=180 * patience)
             problems = find_problems(machine, machine.wait(timeout=60), bare)
         except MachineError as error:
             problems = [str(error)]

@@ -398,6 +398,7 @@ static void shows_the_way_to_a_device_behind_bridges(void)
 	fn = fake_pci_add(PCI_BDF(2, 0, 3), 0x00101b36, 0x010802);
 	fake_pci_bar_mem(fn, 0, 0xfe800000, 16384, true);
 	start(0);
+	CHECK_EQ(pci_filter_last_bus(&filter), 0);
 	CHECK_EQ(pci_filter_add(&filter, make_device(PCI_BDF(2, 0, 3), 11)), 0);
 	CHECK_EQ(config(PCI_BDF(2, 0, 3), 0, 4), 0x00101b36);
 	/* A function 0 that is no more than a place. */
@@ -420,6 +421,7 @@ static void shows_the_way_to_a_device_behind_bridges(void)
 	CHECK_EQ(config(PCI_BDF(0, 2, 0), 0x18, 4), 0x00020100);
 	CHECK_EQ(config(PCI_BDF(0, 2, 0), 0x1c, 2), 0xc1c1);
 	CHECK_EQ(fake_pci.writes, 0);
+	CHECK_EQ(pci_filter_last_bus(&filter), 2);
 	/* Not the bridges that lead elsewhere. */
 	CHECK_EQ(config(PCI_BDF(0, 2, 1), 0, 4), 0xffffffff);
 	CHECK_EQ(config(PCI_BDF(0, 3, 0), 0, 4), 0xffffffff);
