@@ -127,6 +127,7 @@ void svm_normalise(const struct vmcb *vmcb, const uint64_t gpr[GPR_COUNT], uint3
 	case EXIT_MONITOR:
 	case EXIT_MWAIT:
 	case EXIT_RDPRU:
+	case EXIT_RDTSCP:
 		ret->kind = VMEXIT_UNDEFINED;
 		break;
 	default:

@@ -15,7 +15,7 @@
 		I1_INVLPGA | I1_IOIO | I1_MSR | I1_SHUTDOWN)
 #define INTERCEPT2                                                                                 \
 	(I2_VMRUN | I2_VMMCALL | I2_VMLOAD | I2_VMSAVE | I2_STGI | I2_CLGI | I2_SKINIT |           \
-		I2_WBINVD | I2_MONITOR | I2_MWAIT | I2_XSETBV)
+		I2_RDTSCP | I2_WBINVD | I2_MONITOR | I2_MWAIT | I2_XSETBV)
 /*
  * #DB and #AC: a guest can arrange that delivering one raises the next without end, and no host
  * interrupt gets between them. #MC is the machine's own. No control register but CR8 is intercepted:

@@ -147,6 +147,7 @@ _Static_assert(sizeof(struct vmcb) == PAGE_SIZE, "VMCB layout: size");
 #define I2_STGI		     BIT(4)
 #define I2_CLGI		     BIT(5)
 #define I2_SKINIT	     BIT(6)
+#define I2_RDTSCP	     BIT(7)
 #define I2_WBINVD	     BIT(9)
 #define I2_MONITOR	     BIT(10)
 #define I2_MWAIT	     BIT(11)
@@ -203,6 +204,7 @@ _Static_assert(sizeof(struct vmcb) == PAGE_SIZE, "VMCB layout: size");
 #define EXIT_STGI	     0x084u
 #define EXIT_CLGI	     0x085u
 #define EXIT_SKINIT	     0x086u
+#define EXIT_RDTSCP	     0x087u
 #define EXIT_WBINVD	     0x089u
 #define EXIT_MONITOR	     0x08au
 #define EXIT_MWAIT	     0x08bu

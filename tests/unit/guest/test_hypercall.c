@@ -218,6 +218,20 @@ static void test_log(void)
 	CHECK(strstr(lines[line_count - 1], "no more") != NULL);
 }
 
+static void test_exits(void)
+{
+	set_up();
+	vm.exits[VMEXIT_CPUID] = 3;
+	vm.exits[VMEXIT_HLT] = 4;
+	CHECK_EQ(call(POSTERN_CALL_EXITS, 0, 0, 0), 0);
+	CHECK_EQ(line_count, 2);
+	CHECK(!strcmp(lines[0], "exits: 7: cpuid 3 hlt 4"));
+	/* A guest can't fill the log with it. */
+	for (unsigned i = 0; i < 1000; i++)
+		(void)call(POSTERN_CALL_EXITS, 0, 0, 0);
+	CHECK(line_count <= 2 * HYPERCALL_LOG_LINES);
+}
+
 static void test_unknown(void)
 {
 	set_up();
@@ -267,6 +281,7 @@ int main(void)
 	RUN(test_fail);
 	RUN(test_first_stop_wins);
 	RUN(test_log);
+	RUN(test_exits);
 	RUN(test_unknown);
 	RUN(test_other_accesses);
 	RUN(test_port_taken);

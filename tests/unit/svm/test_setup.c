@@ -136,8 +136,8 @@ static void control(void)
 	CHECK_EQ(c->asid, 1);
 	/* INTR NMI INIT RDPMC CPUID RSM INVD HLT INVLPGA IOIO MSR SHUTDOWN; no SMI, no VINTR yet. */
 	CHECK_EQ(c->intercept1, 0x9d4c800b);
-	/* VMRUN to SKINIT, WBINVD, MONITOR, MWAIT, XSETBV, RDPRU. */
-	CHECK_EQ(c->intercept2, 0x6e7f);
+	/* VMRUN to SKINIT, RDTSCP, WBINVD, MONITOR, MWAIT, XSETBV, RDPRU. */
+	CHECK_EQ(c->intercept2, 0x6eff);
 	CHECK_EQ(c->intercept_cr, 1u << 8 | 1u << 24);
 	CHECK_EQ(c->intercept_exception, 1u << 1 | 1u << 17 | 1u << 18);
 	CHECK(at(s->vmcb_at.v) == (const uint8_t *)s->vmcb);
