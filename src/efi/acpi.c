@@ -72,6 +72,16 @@ static const struct acpi_header *find_table(const char *signature)
 	return NULL;
 }
 
+const void *acpi_find_table(const char signature[static 4], size_t *ret_len)
+{
+	const struct acpi_header *table = find_table(signature);
+
+	if (!table || table->length < sizeof(*table) || table->length > TABLE_SIZE_MAX)
+		return NULL;
+	*ret_len = table->length;
+	return table;
+}
+
 int acpi_find_ecam(hpa_t *ret_base, uint64_t *ret_len)
 {
 	const struct acpi_header *mcfg = find_table("MCFG");

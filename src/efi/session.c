@@ -16,6 +16,7 @@
 #include "efi/framebuffer.h"
 #include "efi/guestram.h"
 #include "efi/inventory.h"
+#include "efi/iommu.h"
 #include "efi/mediated.h"
 #include "efi/resident.h"
 #include "efi/services.h"
@@ -47,6 +48,7 @@ struct session {
 	struct guest_ram ram;
 	struct inventory inventory;
 	struct drivers drivers;
+	struct dmar dmar;
 	hpa_t ecam;
 	uint64_t ecam_len; /* 0: the firmware names none */
 	uint64_t ticks_before, ticks_during;
@@ -604,6 +606,7 @@ static int session_prepare(struct session *s, const struct config *c, const stru
 	if (acpi_find_ecam(&s->ecam, &s->ecam_len))
 		s->ecam_len = 0;
 	hw_pci_set_ecam(s->ecam, s->ecam_len);
+	iommu_describe(&s->dmar);
 	err = vectors_init();
 	if (!err)
 		err = ticks_start();

@@ -149,6 +149,7 @@ def qemu(
     second: Path | None = None,
     memory: int = 512,
     cpu: str | None = None,
+    iommu: str | None = "intremap=on",
 ) -> Qemu:
     options = [*folder_drive(esp, "esp"), *CONTROLLERS[bus]]
     if second:
@@ -160,6 +161,7 @@ def qemu(
         accel=accelerator(),
         cpu=cpu,
         display=None,
+        iommu=iommu,
         options=options,
     )
 
@@ -428,6 +430,22 @@ def run_no_device(context: Context) -> None:
         expect(machine, r"postern: device.*(no|none).*\r?\n")
         expect_line(machine, "tiny-boot: started")
         expect_after(machine, "continue")
+
+
+def run_iommu(context: Context) -> None:
+    """What the firmware says of DMA remapping, for three shapes of it and none."""
+    unit = r"postern: iommu: unit at 0xfed90000: \d+ devices of its own"
+    shapes: tuple[tuple[str | None, tuple[str, ...]], ...] = (
+        ("intremap=on", (r"iommu: 1 units, 0 reserved ranges, 39 address bits, interrupts\r?\n", unit)),
+        ("intremap=on,aw-bits=48", (r"iommu: 1 units, 0 reserved ranges, 48 address bits, interrupts\r?\n", unit)),
+        ("intremap=off", (r"iommu: 1 units, 0 reserved ranges, 39 address bits\r?\n", unit)),
+        (None, ("iommu: none, for the firmware has no DMAR table",)),
+    )
+    for shape, lines in shapes:
+        with qemu(context, make_esp(context, make_config(guest="tiny-boot")), iommu=shape) as machine:
+            for line in lines:
+                expect(machine, line, FIRMWARE)
+            expect_after(machine, "continue")
 
 
 def run_hang_ticks(context: Context) -> None:
@@ -1009,6 +1027,7 @@ CASES: dict[str, Case] = {
     **{f"system/{name}": Case(end_guest(end), SMALL) for name, end in ENDS.items()},
     "system/no-device": Case(run_no_device, SMALL),
     "system/hang-ticks": Case(run_hang_ticks, SMALL),
+    "system/iommu": Case(run_iommu, SMALL),
     "system/starve": Case(run_starve, SMALL),
     "system/vector": Case(run_vector, SMALL),
     "system/bochs-vector": Case(run_bochs_vector, SMALL, 240),
