@@ -175,6 +175,32 @@ def measure_drift(build: Path, folder: Path) -> Iterator[Line]:
         yield "timer/qemu-svm/drift-60s", f"{drift * 1e6:.0f}", "ppm"
 
 
+def measure_interrupts(build: Path, folder: Path) -> Iterator[Line]:
+    """As many interrupts as a disk makes with small reads, and what that leaves of the firmware's ticks."""
+    folder.mkdir(parents=True, exist_ok=True)
+    context = cases.Context(build, folder)
+    image = cases.image_with(
+        context, lambda text: cases.with_apic(text).replace("cmdline = ", "cmdline = postern.test=requests ")
+    )
+    machine = Qemu(folder, image, accel=cases.accelerator(), keep=True)
+    boot_alone(machine, bare=False)
+    image.unlink()
+
+    def number(pattern: str) -> float:
+        found = next((m for line in machine.lines() if (m := re.search(pattern, line.text))), None)
+        if not found:
+            raise MachineError(f"no line has {pattern!r}")
+        return float(found[1])
+
+    start = number(r"requests: 40000 from (\S+) s")
+    end = number(r"requests: 40000 from \S+ s to (\S+) s")
+    yield "interrupts/qemu-nvme/rate", f"{40000 / (end - start):.0f}", "1/s"
+    during = number(r"handed back: (\d+) ms") - number(r"handed back: \d+ ms after power-on, (\d+) ms")
+    during -= number(r"entering the guest (\d+) ms")
+    ticks = number(r"firmware ticks: \d+ before, (\d+) during")
+    yield "interrupts/qemu-nvme/firmware-ticks", f"{ticks * 10 / during * 100:.0f}", "%"
+
+
 def run(build: Path, logs: Path) -> int:
     """Prints every measurement that works; 1 if one doesn't."""
     result = 0
@@ -192,6 +218,7 @@ def run(build: Path, logs: Path) -> int:
         lambda: measure_boot(Qemu(folder / "qemu-ide", image, bus="ide", accel=cases.accelerator()), "qemu-ide"),
         lambda: measure_boot(Bochs(folder / "bochs-ide", image), "bochs-ide"),
         lambda: measure_drift(build, folder / "drift"),
+        lambda: measure_interrupts(build.resolve(), (folder / "interrupts").resolve()),
         lambda: measure_disk(build.resolve(), (folder / "disk").resolve()),
         lambda: measure_bare(build, folder / "bare"),
         lambda: measure_bare_guest(build, folder / "bare-guest"),

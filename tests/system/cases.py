@@ -766,6 +766,22 @@ def run_msix(context: Context) -> None:
     image.unlink()
 
 
+def run_button(context: Context) -> None:
+    """Before its time is over, the guest's power button is pressed, and it ends in order."""
+
+    def change(text: str) -> str:
+        text = re.sub("time_limit = .*", "time_limit = 40\ntime_limit_grace = 30", with_apic(text))
+        return text.replace("cmdline = ", "cmdline = postern.test=button,boot ")
+
+    image = image_with(context, change)
+    with Qemu(context.folder, image, bus="nvme", accel=accelerator()) as machine:
+        machine.expect("postern-guest: waiting for the power button", 180)
+        machine.expect("postern-guest: the power button was pressed", 60)
+        machine.expect("postern: guest ended: asked to boot", 60)
+        machine.expect("postern-host: user space", 180)
+    image.unlink()
+
+
 # ---- Debian's unmodified kernel ----
 
 
@@ -1058,6 +1074,7 @@ CASES: dict[str, Case] = {
     "system/virtio-blk-write": Case(run_firmware_disk_write, ("postern.efi", "image"), 400),
     "system/bochs-virtio": Case(run_firmware_disk_bochs, ("postern.efi", "image"), 600),
     "system/virtio-acpi": Case(run_firmware_acpi(messages=False), ("postern.efi", "image"), 500),
+    "system/button": Case(run_button, ("postern.efi", "image"), 500),
     "system/stock-nvme": Case(run_stock_nvme, ("postern.efi", "image"), 700),
     "system/stock-ide": Case(run_stock_ide, ("postern.efi", "image"), 1200),
     "system/policy": Case(run_policy, ("postern.efi", "image"), 500),
