@@ -6,6 +6,7 @@
 #include "fakes/fake_guest.h"
 #include "fakes/fake_vector.h"
 #include "fuzz.h"
+#include "input.h"
 #include "mmio/decode.h"
 #include "mmio/emulate.h"
 #include "mmio/mmio.h"
@@ -13,20 +14,6 @@
 static struct fake_guest g;
 static uint8_t pool[256 * KIB] __attribute__((aligned(4096)));
 static unsigned refuse_from; /* the first access that the device refuses */
-
-/* The input; zeros behind its end. */
-struct input {
-	const uint8_t *data;
-	size_t size;
-};
-
-static uint8_t take(struct input *in)
-{
-	if (!in->size)
-		return 0;
-	in->size--;
-	return *in->data++;
-}
 
 /* Addresses at which something happens, and counts. */
 static uint64_t take_value(struct input *in)

@@ -9,6 +9,7 @@
 #include "fakes/fake_pci.h"
 #include "fakes/fake_vm.h"
 #include "fuzz.h"
+#include "input.h"
 #include "pci/filter.h"
 
 #define ECAM	0xb0000000ull
@@ -21,20 +22,6 @@ static uint8_t pool[256 * KIB] __attribute__((aligned(4096)));
 static struct device dev[DEVICES];
 static struct region own[DEVICES];
 static unsigned moves;
-
-/* The input; zeros behind its end. */
-struct input {
-	const uint8_t *data;
-	size_t size;
-};
-
-static uint8_t take(struct input *in)
-{
-	if (!in->size)
-		return 0;
-	in->size--;
-	return *in->data++;
-}
 
 static uint32_t take32(struct input *in)
 {

@@ -8,6 +8,7 @@
 #include "fakes/fake_pci.h"
 #include "fakes/fake_vm.h"
 #include "fuzz.h"
+#include "input.h"
 #include "virtio/blk.h"
 #include "virtio/console.h"
 
@@ -28,19 +29,6 @@ static uint8_t pool[512 * 1024] __attribute__((aligned(4096)));
 static uint8_t media[BLOCKS * BLOCK_SIZE];
 static size_t moved, printed;
 static uint8_t meddling; /* what the guest's memory becomes while the disk works */
-
-struct input {
-	const uint8_t *data;
-	size_t size;
-};
-
-static uint8_t take(struct input *in)
-{
-	if (!in->size)
-		return 0;
-	in->size--;
-	return *in->data++;
-}
 
 static uint32_t take32(struct input *in)
 {
