@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / "tests/system"))
 
 import cases  # noqa: E402 (it lives in a folder of its own)
 import demo  # noqa: E402
-from machine import Bochs, Machine, MachineError, Qemu  # noqa: E402
+from machine import TSC_SHIFT, Bochs, Machine, MachineError, Qemu  # noqa: E402
 
 Line = tuple[str, str, str]
 """Name, value, unit."""
@@ -48,8 +48,6 @@ def measure_decoder(build: Path) -> Iterator[Line]:
         yield name, value, unit
 
 
-# QEMU's -icount: an instruction takes 16 ns, of which the TSC counts each.
-ICOUNT_SHIFT = 4
 DWORDS = re.compile(r"-movsl-(\d+)$")
 
 
@@ -76,10 +74,9 @@ def measure_exits_svm(build: Path, folder: Path) -> Iterator[Line]:
     folder.mkdir(parents=True, exist_ok=True)
     esp = cases.make_esp(context, cases.make_config(guest="tiny-bench", devices=cases.RESTRICTED))
     options = [*cases.folder_drive(esp, "esp"), *cases.CONTROLLERS["nvme"]]
-    options += ["-icount", f"shift={ICOUNT_SHIFT},sleep=off"]
-    machine = Qemu(folder, None, memory=512, display=None, options=options)
+    machine = Qemu(folder, None, memory=512, display=None, options=options, counted=True)
     with machine:
-        yield from read_exits(machine, "qemu-svm", "instructions", ICOUNT_SHIFT)
+        yield from read_exits(machine, "qemu-svm", "instructions", TSC_SHIFT)
 
 
 def seconds_at(machine: Machine, pattern: str) -> float:

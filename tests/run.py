@@ -295,7 +295,7 @@ def run_test(test: Test, build: Build, logs: Path) -> Outcome:
         return Outcome("failed", f"no end after {test.timeout:g} s, see {log}")
     if skip := skip_reason(test, code, log):
         return Outcome("skipped", skip)
-    return PASSED if code == 0 else Outcome("failed", f"exit code {code}, see {log}")
+    return PASSED if code == 0 else Outcome("failed", f"exit code {code}: {last_line(log)}; see {log}")
 
 
 def report_coverage(logs: Path) -> None:

@@ -320,6 +320,10 @@ class Monitor:
         self._connection.close()
 
 
+# QEMU's -icount: an instruction takes 2^4 ns, and the TSC counts each nanosecond.
+TSC_SHIFT = 4
+
+
 class Qemu(Machine):
     """QEMU's q35: SVM under TCG, or what the host nests under KVM; Intel's IOMMU either way.
 
@@ -338,12 +342,14 @@ class Qemu(Machine):
         iommu: str | None = "intremap=on",
         display: str | None = "bochs-display",
         options: Sequence[str] = (),
+        counted: bool = False,
         mirror: BinaryIO | None = None,
         keep: bool = False,
     ) -> None:
         """bus: nvme, ide (PIIX) or ahci.
 
-        memory is in MiB. options are more of QEMU's own, such as ("-kernel", "program.efi").
+        memory is in MiB. options are more of QEMU's own, such as ("-kernel", "program.efi"). With
+        counted the machine's time is its instructions (TSC_SHIFT), however busy this one is; TCG only.
         The image is never written to, what the machine writes is forgotten at its end; with keep it
         is kept.
         """
@@ -357,6 +363,7 @@ class Qemu(Machine):
         self._iommu = iommu
         self._display = display
         self._options = options
+        self._counted = counted
         self._monitor: Monitor | None = None
 
     def _disk_arguments(self) -> list[str]:
@@ -386,6 +393,7 @@ class Qemu(Machine):
             *("-drive", f"{flash},unit=1,file={variables.resolve()}"),
             *(("-device", f"intel-iommu,{self._iommu}") if self._iommu else ()),
             *(("-device", self._display) if self._display else ()),
+            *(("-icount", f"shift={TSC_SHIFT},sleep=off", "-rtc", "clock=vm") if self._counted else ()),
             *self._disk_arguments(),
             *self._options,
         ]
